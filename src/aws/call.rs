@@ -1,0 +1,274 @@
+//! The door: every AWS call of rosterd goes through [`Caller::call`].
+//!
+//! For each attempt: wait for the pacer, wait for one of the places bounded by `concurrency`, send, count.
+//! A throttle slows the pacer, a transient failure waits with jitter; both are tried again until the
+//! attempts or the time of the call are used up. What is left is a [`Failure`] that says what to do.
+//! The closure builds the request anew for each attempt, so what has to stay the same across attempts
+//! (a client token) is made before it.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_types::request_id::RequestId;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+use tracing::{Instrument as _, debug, info_span, warn};
+
+use super::classify::{self, Class, Failure};
+use super::pacer::{Pacer, Rates};
+use super::retry::Waits;
+use crate::service::ServiceKind;
+use crate::telemetry::metrics::{Metrics, Outcome};
+
+/// Bounds on one call.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Attempts, the first included.
+    pub attempts: u32,
+    /// The time one attempt may take.
+    pub attempt_timeout: Duration,
+    /// The time all attempts of a call may take together, waits included.
+    pub call_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            attempts: 10,
+            attempt_timeout: Duration::from_secs(20),
+            call_timeout: Duration::from_secs(180),
+        }
+    }
+}
+
+/// What all calls of the process share.
+#[derive(Debug)]
+pub struct Door {
+    /// Says when a call may go out.
+    pub pacer: Pacer,
+    /// Counts attempts.
+    pub metrics: Metrics,
+    limits: Limits,
+    places: Semaphore,
+    stop: watch::Receiver<bool>,
+}
+
+impl Door {
+    /// A door with `concurrency` places, which lets nothing out once `stop` holds true.
+    pub fn new(limits: Limits, concurrency: usize, stop: watch::Receiver<bool>) -> Arc<Self> {
+        Arc::new(Door {
+            pacer: Pacer::default(),
+            metrics: Metrics::default(),
+            limits,
+            places: Semaphore::new(concurrency.max(1)),
+            stop,
+        })
+    }
+
+    /// True once no new call is to start.
+    pub fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    async fn stopped(&self) {
+        let mut stop = self.stop.clone();
+        if stop.wait_for(|stop| *stop).await.is_err() {
+            // Nobody is left who could say stop.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// The door as one target sees it.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    door: Arc<Door>,
+    service: ServiceKind,
+    /// Targets of one account and Region share their pace.
+    scope: Arc<str>,
+    rates: Arc<Rates>,
+    trace: Option<Arc<Mutex<Vec<String>>>>,
+    /// Half-done work is finished even when rosterd is told to stop.
+    committed: bool,
+}
+
+/// How often a call is tried again that does not see what was created a moment ago.
+const SETTLE_TRIES: u32 = 12;
+
+impl Caller {
+    /// A caller for one target.
+    pub fn new(door: Arc<Door>, service: ServiceKind, scope: &str, rates: Rates) -> Self {
+        Caller { door, service, scope: scope.into(), rates: Arc::new(rates), trace: None, committed: false }
+    }
+
+    /// The same, remembering the request ids of its calls.
+    pub fn traced(&self) -> Self {
+        Caller { trace: Some(Arc::default()), ..self.clone() }
+    }
+
+    /// The ids AWS gave the requests since [`Caller::traced`].
+    pub fn request_ids(&self) -> Vec<String> {
+        let trace = self.trace.as_ref();
+        trace.map_or_else(Vec::new, |t| t.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    /// The same for the second half of an action that must not stay half done.
+    pub fn committed(&self) -> Self {
+        Caller { committed: true, ..self.clone() }
+    }
+
+    /// A token that stays the same over the attempts of one call.
+    pub fn client_token() -> String {
+        format!("rosterd-{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..))
+    }
+
+    /// Like [`Caller::call`], for a call on something just created: the services take a while to see it.
+    pub async fn settled<O, E, Fut>(
+        &self,
+        fresh: bool,
+        operation: &'static str,
+        attempt: impl Fn() -> Fut,
+    ) -> Result<O, Failure>
+    where
+        O: RequestId,
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        Fut: Future<Output = Result<O, SdkError<E, HttpResponse>>>,
+    {
+        let mut waits = Waits::default();
+        for _ in 0..SETTLE_TRIES {
+            match self.call(operation, &attempt).await {
+                Err(failure) if fresh && failure.class == Class::NotFound => {
+                    debug!(operation, "not visible yet");
+                    tokio::time::sleep(waits.next_wait()).await;
+                }
+                other => return other,
+            }
+        }
+        self.call(operation, &attempt).await
+    }
+
+    /// A failure of this target that no answer stands behind.
+    pub fn failure(&self, operation: &'static str, class: Class, message: impl Into<String>) -> Failure {
+        Failure::local(self.service, operation, class, message)
+    }
+
+    /// Makes a call: as many attempts as it takes and the limits allow.
+    pub async fn call<O, E, Fut>(
+        &self,
+        operation: &'static str,
+        attempt: impl Fn() -> Fut,
+    ) -> Result<O, Failure>
+    where
+        O: RequestId,
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        Fut: Future<Output = Result<O, SdkError<E, HttpResponse>>>,
+    {
+        let span = info_span!("call", service = %self.service, operation);
+        self.attempts(operation, attempt).instrument(span).await
+    }
+
+    async fn attempts<O, E, Fut>(
+        &self,
+        operation: &'static str,
+        attempt: impl Fn() -> Fut,
+    ) -> Result<O, Failure>
+    where
+        O: RequestId,
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        Fut: Future<Output = Result<O, SdkError<E, HttpResponse>>>,
+    {
+        let door = &self.door;
+        let deadline = Instant::now() + door.limits.call_timeout;
+        let mut waits = Waits::default();
+        let mut uncertain = false;
+        let mut number = 1;
+        loop {
+            let place = tokio::select! {
+                biased;
+                () = self.stopped() => None,
+                place = self.turn(operation) => place,
+            };
+            let Some(place) = place else {
+                let stopped = self.failure(operation, Class::Interrupted, "stopped before it was called");
+                return Err(Failure { uncertain, ..stopped });
+            };
+            let sent = Instant::now();
+            let answer = tokio::time::timeout(door.limits.attempt_timeout, attempt()).await;
+            drop(place);
+            let mut failure = match answer {
+                Ok(Ok(output)) => {
+                    door.metrics.attempt(self.service, operation, Outcome::Ok, sent.elapsed());
+                    self.remember(output.request_id());
+                    return Ok(output);
+                }
+                Ok(Err(error)) => classify::failure(self.service, operation, &error),
+                Err(_) => Failure {
+                    uncertain: true,
+                    ..self.failure(operation, Class::Transient, "no answer in time")
+                },
+            };
+            door.metrics.attempt(self.service, operation, outcome(failure.class), sent.elapsed());
+            self.remember(failure.request_id.as_deref());
+            uncertain |= failure.uncertain;
+            failure.uncertain = uncertain;
+            let wait = match failure.class {
+                Class::Throttle => {
+                    door.pacer.throttled(&self.scope, operation, &self.rates, failure.retry_after);
+                    // The pacer holds the call back; the jitter parts those that were throttled together.
+                    failure.retry_after.unwrap_or_else(|| waits.next_wait())
+                }
+                Class::Transient => failure.retry_after.unwrap_or_else(|| waits.next_wait()),
+                _ => return Err(failure),
+            };
+            let out_of_time = Instant::now() + wait >= deadline;
+            // Throttles are bounded by time alone: a slow quota is no reason to give up early.
+            let out_of_attempts = failure.class != Class::Throttle && number >= door.limits.attempts;
+            if out_of_attempts || out_of_time {
+                warn!(attempts = number, code = failure.code, "gave up");
+                failure.message = format!(
+                    "{} (after {})",
+                    failure.message,
+                    crate::plan::render::count(number as usize, "attempt")
+                );
+                return Err(failure);
+            }
+            debug!(attempt = number, code = failure.code, wait_ms = wait.as_millis() as u64, "trying again");
+            door.metrics.retry(self.service, operation);
+            tokio::select! {
+                () = self.stopped() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+            number += u32::from(failure.class != Class::Throttle);
+        }
+    }
+
+    async fn stopped(&self) {
+        if self.committed {
+            std::future::pending::<()>().await;
+        }
+        self.door.stopped().await;
+    }
+
+    async fn turn(&self, operation: &'static str) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        self.door.pacer.wait(&self.scope, operation, &self.rates).await;
+        self.door.places.acquire().await.ok()
+    }
+
+    fn remember(&self, request_id: Option<&str>) {
+        if let (Some(trace), Some(id)) = (&self.trace, request_id) {
+            trace.lock().unwrap_or_else(PoisonError::into_inner).push(id.to_string());
+        }
+    }
+}
+
+fn outcome(class: Class) -> Outcome {
+    match class {
+        Class::Throttle => Outcome::Throttled,
+        Class::Transient => Outcome::Failed,
+        _ => Outcome::Refused,
+    }
+}

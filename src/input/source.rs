@@ -1,0 +1,223 @@
+//! Texts, places in them, and the problems found there.
+//!
+//! A [`Problem`] is collected, never thrown: the reader of a broken file wants all of its mistakes in
+//! one go. Rendering is left to `annotate-snippets`, the crate behind rustc's own messages.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+
+/// A larger file is refused before it is read: 64 MiB holds about 300,000 users.
+pub const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// More problems than this are counted, not shown.
+const SHOWN_MAX: usize = 100;
+
+/// The files read so far. A [`Place`] points into one of them.
+#[derive(Debug, Default)]
+pub struct Sources {
+    files: Vec<(PathBuf, String)>,
+}
+
+/// A range of bytes in one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    file: u32,
+    start: u32,
+    end: u32,
+}
+
+/// One mistake: what is wrong, where, and what to do about it.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    place: Option<Place>,
+    message: String,
+    label: Option<String>,
+    help: Option<String>,
+    also: Vec<(Place, String)>,
+    warning: bool,
+}
+
+/// Every problem found so far, in the order of the text when rendered.
+#[derive(Debug, Default)]
+pub struct Problems {
+    list: Vec<Problem>,
+}
+
+impl Sources {
+    /// Reads a file and keeps its text; the number is what [`Place::new`] wants.
+    pub fn read(&mut self, path: &Path) -> Result<u32, Problem> {
+        let unreadable = |why: String| {
+            Problem::anywhere(format!("cannot read {}: {why}", path.display()))
+                .help("check the path and that this user may read the file")
+        };
+        let meta = std::fs::metadata(path).map_err(|e| unreadable(e.to_string()))?;
+        if meta.len() > FILE_BYTES_MAX {
+            return Err(Problem::anywhere(format!(
+                "{} has {} bytes, more than the limit of {FILE_BYTES_MAX} (64 MiB)",
+                path.display(),
+                meta.len()
+            ))
+            .help("split the roster into a folder of *.toml files"));
+        }
+        let bytes = std::fs::read(path).map_err(|e| unreadable(e.to_string()))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|e| unreadable(format!("byte {} is not UTF-8", e.utf8_error().valid_up_to())))?;
+        Ok(self.add(path, text))
+    }
+
+    /// Keeps a text that did not come from a file (tests, the sample roster).
+    pub fn add(&mut self, path: &Path, text: String) -> u32 {
+        self.files.push((path.to_path_buf(), text));
+        u32::try_from(self.files.len() - 1).expect("fewer files than u32::MAX")
+    }
+
+    /// The text of file number `file`.
+    pub fn text(&self, file: u32) -> &str {
+        &self.files[file as usize].1
+    }
+
+    fn snippet(&self, place: Place) -> (&str, usize, std::ops::Range<usize>, String) {
+        let (path, text) = &self.files[place.file as usize];
+        let start = (place.start as usize).min(text.len());
+        let end = (place.end as usize).clamp(start, text.len());
+        let line_start = text[..start].rfind('\n').map_or(0, |i| i + 1);
+        let line_end = text[start..].find('\n').map_or(text.len(), |i| start + i);
+        let line = text[..line_start].matches('\n').count() + 1;
+        let span = start - line_start..end.min(line_end) - line_start;
+        (&text[line_start..line_end], line, span, path.display().to_string())
+    }
+
+    /// `file:line:column` of a place.
+    pub fn position(&self, place: Place) -> String {
+        let (source, line, span, path) = self.snippet(place);
+        format!("{path}:{line}:{}", source[..span.start].chars().count() + 1)
+    }
+}
+
+impl Place {
+    /// The number of the file it points into.
+    pub fn file(self) -> u32 {
+        self.file
+    }
+
+    /// A byte range in file number `file`.
+    pub fn new(file: u32, span: std::ops::Range<usize>) -> Self {
+        let narrow = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Place { file, start: narrow(span.start), end: narrow(span.end) }
+    }
+}
+
+impl Problem {
+    /// A mistake at a place.
+    pub fn at(place: Place, message: impl Into<String>) -> Self {
+        Problem { place: Some(place), ..Problem::anywhere(message) }
+    }
+
+    /// A mistake that no place in a file shows.
+    pub fn anywhere(message: impl Into<String>) -> Self {
+        Problem {
+            place: None,
+            message: message.into(),
+            label: None,
+            help: None,
+            also: Vec::new(),
+            warning: false,
+        }
+    }
+
+    /// The words under the caret.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// What to do about it.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// "did you mean", when a candidate is near.
+    pub fn suggest<'c>(self, word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Self {
+        match super::nearest(word, candidates) {
+            Some(near) => self.help(format!("did you mean `{near}`?")),
+            None => self,
+        }
+    }
+
+    /// A second place that has to do with it.
+    pub fn also(mut self, place: Place, label: impl Into<String>) -> Self {
+        self.also.push((place, label.into()));
+        self
+    }
+
+    /// Worth saying, and no reason to stop.
+    pub fn warning(mut self) -> Self {
+        self.warning = true;
+        self
+    }
+
+    fn render(&self, sources: &Sources, renderer: &Renderer) -> String {
+        let level = if self.warning { Level::WARNING } else { Level::ERROR };
+        let mut group = annotate_snippets::Group::with_title(level.primary_title(&self.message));
+        let spots = self
+            .place
+            .iter()
+            .map(|p| (p, self.label.as_deref(), true))
+            .chain(self.also.iter().map(|(place, label)| (place, Some(label.as_str()), false)));
+        for (place, label, primary) in spots {
+            let (source, line, span, path) = sources.snippet(*place);
+            let kind = if primary { AnnotationKind::Primary } else { AnnotationKind::Context };
+            let mut annotation = kind.span(span);
+            if let Some(label) = label {
+                annotation = annotation.label(label);
+            }
+            group = group.element(Snippet::source(source).line_start(line).path(path).annotation(annotation));
+        }
+        if let Some(help) = &self.help {
+            group = group.element(Level::HELP.message(help));
+        }
+        renderer.render(&[group])
+    }
+}
+
+impl Problems {
+    /// Notes a problem and goes on.
+    pub fn push(&mut self, problem: Problem) {
+        self.list.push(problem);
+    }
+
+    /// True when something stands against going on.
+    pub fn has_errors(&self) -> bool {
+        self.list.iter().any(|p| !p.warning)
+    }
+
+    /// The messages alone, for tests and one-line logs.
+    pub fn messages(&self) -> impl Iterator<Item = &str> {
+        self.list.iter().map(|p| p.message.as_str())
+    }
+
+    /// How many errors and how many warnings there are.
+    pub fn counts(&self) -> (usize, usize) {
+        let warnings = self.list.iter().filter(|p| p.warning).count();
+        (self.list.len() - warnings, warnings)
+    }
+
+    /// All of them as text, in the order of the files; styled only when `styled`.
+    pub fn render(&self, sources: &Sources, styled: bool) -> String {
+        let renderer = if styled { Renderer::styled() } else { Renderer::plain() };
+        let mut ordered: Vec<&Problem> = self.list.iter().collect();
+        ordered.sort_by_key(|p| (p.warning, p.place));
+        let mut out = String::new();
+        for problem in ordered.iter().take(SHOWN_MAX) {
+            out.push_str(&problem.render(sources, &renderer));
+            out.push_str("\n\n");
+        }
+        if ordered.len() > SHOWN_MAX {
+            let _ = writeln!(out, "… and {} more", ordered.len() - SHOWN_MAX);
+        }
+        out
+    }
+}

@@ -1,0 +1,290 @@
+//! Running the ready changes of one target: each after what it depends on, one lane at a time, everything
+//! else concurrently. One failing change stops only what depends on it.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use jiff::Timestamp;
+use tracing::{info, warn};
+
+use crate::aws::client::Api;
+use crate::aws::{Class, Door};
+use crate::plan::{Change, Kind, TargetPlan};
+use crate::service::{self, Made, Outcome};
+use crate::telemetry::audit::{Audit, Line};
+use crate::words;
+
+words! {
+    /// What became of a change.
+    Status {
+        /// It was made.
+        Done = "done",
+        /// It was tried and failed.
+        Failed = "failed",
+        /// What it depends on failed.
+        Skipped = "skipped",
+        /// rosterd was told to stop before it began.
+        NotStarted = "not_started",
+    }
+}
+
+/// What became of one change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The target.
+    pub target: String,
+    /// The change's id.
+    pub change: String,
+    /// The principal or group.
+    pub principal: String,
+    /// What the change does.
+    pub kind: Kind,
+    /// What became of it.
+    pub status: Status,
+    /// What went wrong, or what to know of it.
+    pub note: Option<String>,
+}
+
+/// What became of a plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// In the order the changes ended, target by target.
+    pub entries: Vec<Entry>,
+}
+
+impl Report {
+    /// How many changes ended so.
+    pub fn count(&self, status: Status) -> usize {
+        self.entries.iter().filter(|e| e.status == status).count()
+    }
+}
+
+/// News for a progress bar.
+#[derive(Debug, Clone, Copy)]
+pub enum Progress<'a> {
+    /// A change ended.
+    Ended(&'a Entry),
+}
+
+/// The changes of one target, about to be made.
+pub struct Run<'a> {
+    /// Which target, and its changes.
+    pub target: &'a TargetPlan,
+    /// Its clients.
+    pub api: &'a Api,
+    /// Says when to stop.
+    pub door: &'a Door,
+    /// Changes under way at once.
+    pub concurrency: usize,
+    /// Where each write leaves its line.
+    pub audit: &'a Audit,
+    /// The plan's hash, for those lines.
+    pub plan_hash: &'a str,
+    /// Who is told of each change that ended.
+    pub progress: &'a (dyn Fn(Progress<'_>) + Sync),
+}
+
+type Ended = (usize, Status, Option<String>, Outcome);
+type Running<'a> = Pin<Box<dyn Future<Output = Ended> + Send + 'a>>;
+
+impl<'a> Run<'a> {
+    /// Makes every change that can be made.
+    pub async fn to_the_end(self) -> Vec<Entry> {
+        let changes: Vec<&Change> = self.target.changes.iter().filter(|c| c.is_ready()).collect();
+        let mut schedule = Schedule::new(&changes, &self.target.changes);
+        let mut made = Made::default();
+        let mut entries = Vec::with_capacity(changes.len());
+        let mut running: FuturesUnordered<Running<'_>> = FuturesUnordered::new();
+        let mut unrecorded = false;
+        loop {
+            while running.len() < self.concurrency && !self.door.is_stopping() && !unrecorded {
+                let Some(at) = schedule.next() else { break };
+                let made = made.clone_for(changes[at]);
+                running.push(Box::pin(self.one(at, changes[at], made)));
+            }
+            let Some((at, status, note, outcome)) = running.next().await else { break };
+            let change = changes[at];
+            if let Some(created) = outcome.created {
+                made.0.insert(change.id.clone(), created);
+            }
+            unrecorded |= note.as_deref().is_some_and(|n| n.starts_with(UNRECORDED));
+            self.end(change, status, note, &mut entries);
+            for skipped in schedule.ended(at, status == Status::Done) {
+                let note = Some(format!("needs {}, which was not made", change.id));
+                self.end(changes[skipped], Status::Skipped, note, &mut entries);
+            }
+        }
+        for (at, why) in schedule.left() {
+            let note = why.map(|id| format!("needs {id}, which is blocked or held back"));
+            let status = if note.is_some() { Status::Skipped } else { Status::NotStarted };
+            self.end(changes[at], status, note, &mut entries);
+        }
+        entries
+    }
+
+    fn end(&self, change: &Change, status: Status, note: Option<String>, entries: &mut Vec<Entry>) {
+        let entry = Entry {
+            target: self.target.target.clone(),
+            change: change.id.clone(),
+            principal: change.subject.key().to_string(),
+            kind: change.kind,
+            status,
+            note,
+        };
+        (self.progress)(Progress::Ended(&entry));
+        entries.push(entry);
+    }
+
+    async fn one(&self, at: usize, change: &Change, made: Made) -> Ended {
+        let api = self.api.traced();
+        let result = service::apply(&api, &change.action, &made).await;
+        let mut line = Line::of(&self.target.target, change, self.plan_hash, Timestamp::now());
+        line.request_ids = api.request_ids();
+        let (status, note, outcome) = match result {
+            Some(Ok(outcome)) => {
+                info!(target_name = self.target.target, change = change.kind.to_string(), "done");
+                (Status::Done, outcome.note.clone(), outcome)
+            }
+            Some(Err(failure)) if failure.class == Class::Interrupted && !failure.uncertain => {
+                return (at, Status::NotStarted, None, Outcome::default());
+            }
+            Some(Err(failure)) => {
+                warn!(
+                    target_name = self.target.target,
+                    change = change.kind.to_string(),
+                    code = failure.code,
+                    "failed"
+                );
+                (Status::Failed, Some(failure.to_string()), Outcome::default())
+            }
+            None => (Status::Failed, Some("the change is for another service".into()), Outcome::default()),
+        };
+        line.outcome = if status == Status::Done { "done" } else { "failed" };
+        line.note.clone_from(&note);
+        match self.audit.write(&line) {
+            Ok(()) => (at, status, note, outcome),
+            Err(error) => (at, Status::Failed, Some(format!("{UNRECORDED} {error}")), outcome),
+        }
+    }
+}
+
+/// A write without an audit line ends the run: nothing more is written that cannot be recorded.
+const UNRECORDED: &str = "not recorded, so nothing more is written:";
+
+impl Made {
+    /// The references one change may need.
+    fn clone_for(&self, change: &Change) -> Made {
+        let needed = change.after.iter().filter_map(|id| Some((id.clone(), self.0.get(id)?.clone())));
+        Made(needed.collect())
+    }
+}
+
+/// Which change may start. Knows nothing of calls; tested on its own.
+#[derive(Debug)]
+struct Schedule {
+    /// Changes whose dependencies are done, in plan order.
+    ready: VecDeque<usize>,
+    /// How many dependencies each change still waits for.
+    waiting: HashMap<usize, usize>,
+    /// Who waits for a change.
+    dependents: HashMap<usize, Vec<usize>>,
+    /// Changes that wait for something the plan does not make, and what.
+    hopeless: Vec<(usize, String)>,
+    lanes: Vec<Option<&'static str>>,
+    busy: HashSet<&'static str>,
+    parked: HashMap<&'static str, VecDeque<usize>>,
+    running: HashSet<usize>,
+}
+
+impl Schedule {
+    fn new(changes: &[&Change], all: &[Change]) -> Self {
+        let positions: HashMap<&str, usize> =
+            changes.iter().enumerate().map(|(at, c)| (c.id.as_str(), at)).collect();
+        let planned: HashSet<&str> = all.iter().map(|c| c.id.as_str()).collect();
+        let mut schedule = Schedule {
+            ready: VecDeque::new(),
+            waiting: HashMap::new(),
+            dependents: HashMap::new(),
+            hopeless: Vec::new(),
+            lanes: changes.iter().map(|c| c.action.lane()).collect(),
+            busy: HashSet::new(),
+            parked: HashMap::new(),
+            running: HashSet::new(),
+        };
+        for (at, change) in changes.iter().enumerate() {
+            let unmade = change
+                .after
+                .iter()
+                .find(|id| planned.contains(id.as_str()) && !positions.contains_key(id.as_str()));
+            if let Some(id) = unmade {
+                schedule.hopeless.push((at, id.clone()));
+                continue;
+            }
+            let on: Vec<usize> =
+                change.after.iter().filter_map(|id| positions.get(id.as_str()).copied()).collect();
+            if on.is_empty() {
+                schedule.ready.push_back(at);
+            } else {
+                schedule.waiting.insert(at, on.len());
+                for dependency in on {
+                    schedule.dependents.entry(dependency).or_default().push(at);
+                }
+            }
+        }
+        schedule
+    }
+
+    fn next(&mut self) -> Option<usize> {
+        while let Some(at) = self.ready.pop_front() {
+            match self.lanes[at] {
+                Some(lane) if !self.busy.insert(lane) => self.parked.entry(lane).or_default().push_back(at),
+                _ => {
+                    self.running.insert(at);
+                    return Some(at);
+                }
+            }
+        }
+        None
+    }
+
+    /// Notes the end of a change, and gives back what can no longer be made.
+    fn ended(&mut self, at: usize, done: bool) -> Vec<usize> {
+        self.running.remove(&at);
+        if let Some(lane) = self.lanes[at] {
+            self.busy.remove(lane);
+            if let Some(next) = self.parked.get_mut(lane).and_then(VecDeque::pop_front) {
+                self.ready.push_front(next);
+            }
+        }
+        let mut skipped = Vec::new();
+        let mut ends = vec![(at, done)];
+        while let Some((at, done)) = ends.pop() {
+            for dependent in self.dependents.remove(&at).unwrap_or_default() {
+                let Some(left) = self.waiting.get_mut(&dependent) else { continue };
+                *left -= 1;
+                if !done {
+                    self.waiting.remove(&dependent);
+                    skipped.push(dependent);
+                    ends.push((dependent, false));
+                } else if *left == 0 {
+                    self.waiting.remove(&dependent);
+                    self.ready.push_back(dependent);
+                }
+            }
+        }
+        skipped
+    }
+
+    /// What never started, with what it waits for where that is no part of the run.
+    fn left(self) -> Vec<(usize, Option<String>)> {
+        let mut left: Vec<(usize, Option<String>)> =
+            self.hopeless.into_iter().map(|(at, id)| (at, Some(id))).collect();
+        let unstarted = self.ready.into_iter().chain(self.waiting.into_keys());
+        left.extend(unstarted.chain(self.parked.into_values().flatten()).map(|at| (at, None)));
+        left.sort_unstable();
+        left
+    }
+}

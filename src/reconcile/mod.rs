@@ -1,0 +1,123 @@
+//! One pass: observe → diff → guard → apply. The only place where the stages meet.
+//!
+//! The observations of all targets run at once, and so do their applications; within a target the
+//! dependencies of a plan are kept and everything else runs concurrently ([`execute`]). A dry run is a
+//! pass that does not call [`apply`].
+
+pub mod execute;
+pub mod verify;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::aws::client::Api;
+use crate::aws::{Door, Failure};
+use crate::config::Settings;
+use crate::plan::guard::{self, Circumstances, Clocks};
+use crate::plan::{Kind, Plan, TargetPlan, Unobserved};
+use crate::service::{self, Desired, Known, Observed};
+use crate::state::Memory;
+use crate::telemetry::audit::Audit;
+
+pub use execute::{Progress, Report, Status};
+
+/// What was read of each target, or why it could not be.
+pub type Observations = BTreeMap<String, Result<Observed, Failure>>;
+
+/// Reads every target at once.
+pub async fn observe(apis: &BTreeMap<String, Api>, desired: &BTreeMap<String, Desired>) -> Observations {
+    let reads = apis.iter().filter_map(|(name, api)| Some((name, api, desired.get(name)?)));
+    let reads = reads.map(|(name, api, desired)| async move {
+        service::observe(api, desired).await.map(|result| (name.clone(), result))
+    });
+    futures_util::future::join_all(reads).await.into_iter().flatten().collect()
+}
+
+/// Compares and guards; pure.
+pub fn plan(
+    settings: &Settings,
+    desired: &BTreeMap<String, Desired>,
+    observations: &Observations,
+    memory: &Memory,
+    now: Timestamp,
+    force_removals: bool,
+) -> Plan {
+    let circumstances = Circumstances { clocks: &memory.clocks, now, force_removals };
+    let nobody = Known::new();
+    let mut plan = Plan::default();
+    for target in settings.targets.values() {
+        let (Some(desired), Some(observation)) = (desired.get(&target.name), observations.get(&target.name))
+        else {
+            continue;
+        };
+        match observation {
+            Ok(observed) => {
+                let known = memory.principals.get(&target.name).unwrap_or(&nobody);
+                if let Some(diff) = service::diff(&target.name, desired, observed, known) {
+                    plan.targets.push(guard::guard(target, diff, circumstances));
+                }
+            }
+            Err(failure) => plan.unobserved.push(Unobserved {
+                target: target.name.clone(),
+                service: target.kind(),
+                error: failure.to_string(),
+            }),
+        }
+    }
+    plan
+}
+
+/// Makes the ready changes of every target, all targets at once.
+pub async fn apply(
+    plan: &Plan,
+    plan_hash: &str,
+    apis: &BTreeMap<String, Api>,
+    door: &Door,
+    concurrency: usize,
+    audit: &Audit,
+    progress: &(dyn Fn(Progress<'_>) + Sync),
+) -> Report {
+    let runs = plan.targets.iter().filter_map(|target| Some((target, apis.get(&target.target)?)));
+    let runs = runs.map(|(target, api)| {
+        execute::Run { target, api, door, concurrency, audit, plan_hash, progress }.to_the_end()
+    });
+    let mut report = Report::default();
+    for part in futures_util::future::join_all(runs).await {
+        report.entries.extend(part);
+    }
+    report
+}
+
+/// What to remember after a pass: principals that are there now, clocks of removals still due.
+pub fn remember(
+    memory: &Memory,
+    desired: &BTreeMap<String, Desired>,
+    observations: &Observations,
+    plan: &Plan,
+    report: &Report,
+    now: Timestamp,
+) -> Memory {
+    let mut principals = memory.principals.clone();
+    for (target, wanted) in desired {
+        let Some(Ok(observed)) = observations.get(target) else { continue };
+        let created = created(plan.targets.iter().find(|t| t.target == *target), report);
+        let known = principals.entry(target.clone()).or_default();
+        let wanted = wanted.principals();
+        known.retain(|user, _| wanted.contains_key(user));
+        for (user, key) in wanted {
+            if observed.contains(&key) || created.contains(&key.as_str()) {
+                known.insert(user, key);
+            }
+        }
+    }
+    let clocks: Clocks = guard::wind(&memory.clocks, plan, now);
+    Memory { principals, clocks }
+}
+
+fn created<'p>(plan: Option<&'p TargetPlan>, report: &Report) -> Vec<&'p str> {
+    let made: std::collections::HashSet<&str> =
+        report.entries.iter().filter(|e| e.status == Status::Done).map(|e| e.change.as_str()).collect();
+    let creations = plan.into_iter().flat_map(|p| &p.changes).filter(|c| c.kind == Kind::CreateUser);
+    creations.filter(|c| made.contains(c.id.as_str())).map(|c| c.subject.key()).collect()
+}

@@ -1,0 +1,71 @@
+//! A saved plan against what the targets hold now. Pure.
+//!
+//! A change goes ahead only while each of its old values is what the target has; what moved since the
+//! plan was made is reported and left alone, whoever moved it.
+
+use super::Observations;
+use crate::config::Settings;
+use crate::plan::guard::{self, Circumstances};
+use crate::plan::{Plan, Unobserved};
+
+/// A change that no longer fits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// The change's id.
+    pub change: String,
+    /// What was planned on and what is there.
+    pub why: String,
+}
+
+/// The part of a saved plan that still holds, and what moved. `Err` when the settings no longer have a
+/// target, or have another place under its name.
+pub fn verify(
+    saved: &Plan,
+    settings: &Settings,
+    observations: &Observations,
+    circumstances: Circumstances<'_>,
+) -> Result<(Plan, Vec<Moved>), String> {
+    let mut plan = Plan::default();
+    let mut moved = Vec::new();
+    for saved in &saved.targets {
+        let name = &saved.target;
+        let target = settings.targets.get(name).ok_or_else(|| {
+            format!("the plan is for a target `{name}` that the settings do not have; make the plan again")
+        })?;
+        if target.place() != saved.place {
+            return Err(format!(
+                "the plan was made for `{}`, and target `{name}` is now `{}`; make the plan again",
+                saved.place,
+                target.place()
+            ));
+        }
+        let observed = match observations.get(name) {
+            Some(Ok(observed)) => observed,
+            Some(Err(failure)) => {
+                let (target, error) = (name.clone(), failure.to_string());
+                plan.unobserved.push(Unobserved { target, service: saved.service, error });
+                continue;
+            }
+            None => continue,
+        };
+        let mut kept = saved.clone();
+        kept.changes.retain(|change| {
+            if !change.is_ready() {
+                return false;
+            }
+            let mut differing = change.fields.iter().filter_map(|field| {
+                let now = observed.current(&change.subject, &field.name);
+                let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".into());
+                (now != field.old).then(|| {
+                    format!("{} was {} when planned and is {} now", field.name, text(&field.old), text(&now))
+                })
+            });
+            let why = differing.next();
+            moved.extend(why.iter().map(|why| Moved { change: change.id.clone(), why: why.clone() }));
+            why.is_none()
+        });
+        guard::review(target, &mut kept, circumstances);
+        plan.targets.push(kept);
+    }
+    Ok((plan, moved))
+}

@@ -1,0 +1,122 @@
+//! Reading a domain: profiles by listing, memberships project by project, only for the projects the
+//! roster names. Everything at once, bounded by the door; complete or an error.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use aws_sdk_datazone::types::{
+    ProjectMember, UserDesignation, UserProfileDetails, UserProfileSummary, UserSearchType,
+};
+
+use super::{Designation, DesignationKind, Desired, Identity, Observed, Profile, Status};
+use crate::aws::client::DataZone;
+use crate::aws::{Class, Failure, pages};
+use crate::word::Word;
+
+/// The largest page DataZone gives.
+const PAGE: i32 = 50;
+
+/// Reads what the domain holds, as far as the roster can differ from it.
+pub async fn observe(api: &DataZone, desired: &Desired) -> Result<Observed, Failure> {
+    let uses = |sso: bool| desired.users.iter().any(|u| matches!(u.identity, Identity::Sso { .. }) == sso);
+    let profiles = async {
+        let (sso, iam) = tokio::try_join!(
+            profiles(api, UserSearchType::DatazoneSsoUser, desired.all_profiles || uses(true)),
+            profiles(api, UserSearchType::DatazoneIamUser, desired.all_profiles || uses(false)),
+        )?;
+        Ok(sso.into_iter().chain(iam).collect::<Vec<_>>())
+    };
+    let memberships = async {
+        let each = desired.projects.iter().map(|project| project_members(api, project));
+        futures_util::future::try_join_all(each).await
+    };
+    let (profiles, projects) = tokio::try_join!(profiles, memberships)?;
+    let mut memberships = BTreeMap::new();
+    let mut missing = BTreeSet::new();
+    for (project, members) in desired.projects.iter().zip(projects) {
+        match members {
+            Some(members) => _ = memberships.insert(project.clone(), members),
+            None => _ = missing.insert(project.clone()),
+        }
+    }
+    Ok(Observed::new(profiles, memberships, missing))
+}
+
+async fn profiles(api: &DataZone, kind: UserSearchType, wanted: bool) -> Result<Vec<Profile>, Failure> {
+    const OPERATION: &str = "SearchUserProfiles";
+    if !wanted {
+        return Ok(Vec::new());
+    }
+    let summaries = pages::all(&api.caller, OPERATION, |token| {
+        let kind = kind.clone();
+        async move {
+            let call = || {
+                let request = api.client.search_user_profiles().domain_identifier(&api.domain_id);
+                request.user_type(kind.clone()).max_results(PAGE).set_next_token(token.clone()).send()
+            };
+            let page = api.caller.call(OPERATION, call).await?;
+            Ok((page.items.unwrap_or_default(), page.next_token))
+        }
+    })
+    .await?;
+    summaries.into_iter().map(|s| profile(api, s)).collect()
+}
+
+fn profile(api: &DataZone, summary: UserProfileSummary) -> Result<Profile, Failure> {
+    let odd = |what: String| api.caller.failure("SearchUserProfiles", Class::Invalid, what);
+    let id = summary.id.ok_or_else(|| odd("a profile has no id".into()))?;
+    let status = summary.status.as_ref().map_or("", |s| s.as_str());
+    let status = Status::parse(status)
+        .ok_or_else(|| odd(format!("profile {id} has the unknown status `{status}`")))?;
+    let identity = match summary.details {
+        Some(UserProfileDetails::Sso(sso)) => Identity::Sso {
+            user_name: sso.username.ok_or_else(|| odd(format!("profile {id} has no user name")))?,
+        },
+        Some(UserProfileDetails::Iam(iam)) => Identity::Iam {
+            arn: iam.arn.ok_or_else(|| odd(format!("profile {id} has no ARN")))?,
+            session: iam.session_name,
+            principal_id: iam.principal_id,
+        },
+        _ => return Err(odd(format!("profile {id} is of a kind this version does not know"))),
+    };
+    Ok(Profile { id, identity, status })
+}
+
+/// The members of a project that are users; nothing when the domain has no such project.
+pub async fn project_members(
+    api: &DataZone,
+    project: &str,
+) -> Result<Option<HashMap<String, Designation>>, Failure> {
+    const OPERATION: &str = "ListProjectMemberships";
+    let members = pages::all(&api.caller, OPERATION, |token| async move {
+        let call = || {
+            let request = api.client.list_project_memberships().domain_identifier(&api.domain_id);
+            request.project_identifier(project).max_results(PAGE).set_next_token(token.clone()).send()
+        };
+        let page = api.caller.call(OPERATION, call).await?;
+        Ok((page.members, page.next_token))
+    })
+    .await;
+    let members = match members {
+        Ok(members) => members,
+        Err(failure) if failure.class == Class::NotFound => return Ok(None),
+        Err(failure) => return Err(failure),
+    };
+    members.into_iter().filter_map(|m| member(api, &m).transpose()).collect::<Result<_, _>>().map(Some)
+}
+
+/// Groups may be members too; they are nobody's membership here.
+fn member(api: &DataZone, member: &ProjectMember) -> Result<Option<(String, Designation)>, Failure> {
+    let Some(Ok(user)) = member.member_details.as_ref().map(|d| d.as_user()) else { return Ok(None) };
+    let name = member.designation.as_str();
+    let kind = DesignationKind::parse(name).ok_or_else(|| {
+        let what = format!("member {} has the unknown designation `{name}`", user.user_id);
+        api.caller.failure("ListProjectMemberships", Class::Invalid, what)
+    })?;
+    let id = member.user_created_designation_id.clone().filter(|_| kind == DesignationKind::UserCreated);
+    Ok(Some((user.user_id.clone(), Designation { kind, id })))
+}
+
+/// The SDK's value of a designation.
+pub fn wire(kind: DesignationKind) -> UserDesignation {
+    UserDesignation::from(kind.word())
+}

@@ -1,0 +1,332 @@
+//! What differs in a namespace. Pure.
+//!
+//! Missing groups come first, then users, then memberships. All changed fields of a user become one
+//! UpdateUser; a lowered role is split off as a blocked change, so that the rest still goes on.
+
+use std::collections::HashSet;
+
+use super::{Action, CustomPermissions, Desired, DesiredUser, ExternalLogin, LOST_NAME, Observed, User};
+use crate::plan::{Change, Kind, Removal, Subject};
+use crate::service::{Action as AnyAction, Diff, Known, Ref, State};
+
+/// See [`crate::service::diff`].
+pub fn diff(target: &str, desired: &Desired, observed: &Observed, known: &Known) -> Diff {
+    let mut out = Diff { listed: desired.users.len(), population: observed.users.len(), ..Diff::default() };
+    for (group, description) in desired.groups.iter().filter(|(g, _)| !observed.groups.contains_key(*g)) {
+        out.changes.push(create_group(target, group, description.clone()));
+    }
+    let wanted: HashSet<String> = desired.users.iter().map(|u| u.key().to_lowercase()).collect();
+    let mut claimed: HashSet<&str> = HashSet::new();
+    for user in &desired.users {
+        let before = out.changes.len();
+        out.wanted += usize::from(user.state == State::Active);
+        let found = observed.user(&user.key());
+        claimed.extend(found.map(|u| &*u.principal_id));
+        match (user.state, found) {
+            (State::Active, Some(have)) => existing(target, desired, observed, user, have, &mut out),
+            (State::Active, None) => match renamed_from(user, observed, known, &wanted) {
+                Some(old) => {
+                    claimed.insert(&old.principal_id);
+                    out.changes.push(renamed(target, user, old));
+                }
+                None => register(target, observed, user, &mut out),
+            },
+            (State::Absent, Some(have)) => {
+                out.changes.push(delete(target, have, Removal::Explicit).caused_by(&user.user, &[]));
+            }
+            (State::Suspended, Some(have)) => out.changes.push(suspended(target, user, have)),
+            (_, None) => {}
+        }
+        out.in_step += usize::from(out.changes.len() == before);
+    }
+    let unlisted = observed.users.iter().filter(|u| !claimed.contains(&*u.principal_id));
+    out.changes.extend(unlisted.map(|u| delete(target, u, Removal::Unlisted)));
+    out
+}
+
+fn create_group(target: &str, group: &str, description: Option<String>) -> Change {
+    let subject = Subject::Group { name: group.into() };
+    let action = Action::CreateGroup { group: group.into(), description: description.clone() };
+    let change = Change::new(target, Kind::CreateGroup, subject, AnyAction::QuickSight(action)).field(
+        "group",
+        None,
+        Some(group.into()),
+    );
+    match description {
+        Some(text) => change.field("description", None, Some(text)),
+        None => change,
+    }
+}
+
+fn group_id(target: &str, group: &str) -> String {
+    Change::id_of(target, &Subject::Group { name: group.into() }, Kind::CreateGroup)
+}
+
+fn register(target: &str, observed: &Observed, user: &DesiredUser, out: &mut Diff) {
+    let grant = &user.grant;
+    let subject = Subject::user(user.key());
+    let custom_permissions = grant.custom_permissions.as_ref().and_then(|c| c.value.clone());
+    let external_login = user.external_login.clone().filter(|l| *l != ExternalLogin::None);
+    let role = grant.role.as_ref().map(|r| r.value);
+    let action = Action::RegisterUser {
+        identity: user.identity.clone(),
+        email: user.email.clone(),
+        role: role.unwrap_or(super::Role::Reader),
+        custom_permissions: custom_permissions.clone(),
+        external_login: external_login.clone(),
+        tags: grant.tags.clone(),
+    };
+    let mut change = Change::new(target, Kind::CreateUser, subject, AnyAction::QuickSight(action))
+        .caused_by(&user.user, &grant.roles)
+        .named(&user.email)
+        .field("role", None, role.map(|r| r.to_string()))
+        .field("email", None, Some(user.email.clone()));
+    if let Some(name) = custom_permissions {
+        change = change.field("custom_permissions", None, Some(name));
+    }
+    if let Some(login) = external_login {
+        change = change.field("external_login", None, Some(login.to_string()));
+    }
+    if role.is_none() {
+        change = change.blocked(
+            "no role of this user says which QuickSight role to register with",
+            &["add `quicksight = { role = \"READER\" }` to one of the user's roles"],
+        );
+        out.changes.push(change);
+        return;
+    }
+    let id = change.id.clone();
+    out.changes.push(change);
+    for (group, roles) in grant.groups.iter().flatten() {
+        let change = add_member(target, observed, user, group, Ref::CreatedBy(id.clone()));
+        out.changes.push(change.caused_by(&user.user, roles).after([id.clone()]));
+    }
+}
+
+fn add_member(target: &str, observed: &Observed, user: &DesiredUser, group: &str, member: Ref) -> Change {
+    let subject = Subject::Member { container: group.into(), key: user.key() };
+    let action = Action::AddMember { group: group.into(), member };
+    let missing = !observed.groups.contains_key(group);
+    Change::new(target, Kind::AddMember, subject, AnyAction::QuickSight(action))
+        .named(&user.email)
+        .field("member", None, Some(group.into()))
+        .after(missing.then(|| group_id(target, group)))
+}
+
+fn existing(
+    target: &str,
+    desired: &Desired,
+    observed: &Observed,
+    user: &DesiredUser,
+    have: &User,
+    out: &mut Diff,
+) {
+    if have.identity_type != user.identity.identity_type() {
+        out.changes.push(other_identity(target, user, have));
+        return;
+    }
+    let grant = &user.grant;
+    let mut update = Update::of(have);
+    let mut change = Change::new(
+        target,
+        Kind::UpdateUser,
+        subject(user, have),
+        AnyAction::QuickSight(update.action(have)),
+    );
+    let mut roles: Vec<String> = Vec::new();
+    if have.email != user.email {
+        change = change.field("email", Some(have.email.clone()), Some(user.email.clone()));
+        update.email.clone_from(&user.email);
+    }
+    if let Some(role) = grant.role.as_ref().filter(|r| r.value != have.role) {
+        if have.role.refuses(role.value) {
+            out.changes.push(lowered(target, user, have, role.value, &role.roles));
+        } else {
+            change = change.field("role", Some(have.role.to_string()), Some(role.value.to_string()));
+            roles.extend(role.roles.iter().cloned());
+            update.role = role.value;
+        }
+    }
+    if let Some(wish) = grant.custom_permissions.as_ref().filter(|c| c.value != have.custom_permissions) {
+        change = change.field("custom_permissions", have.custom_permissions.clone(), wish.value.clone());
+        roles.extend(wish.roles.iter().cloned());
+        update.custom_permissions =
+            wish.value.clone().map_or(CustomPermissions::Unapply, CustomPermissions::Set);
+    }
+    let login = user.external_login.as_ref();
+    let is_met = |wish: &ExternalLogin| match wish {
+        ExternalLogin::None => have.external_login.is_none(),
+        wish => have.external_login.as_ref() == Some(wish),
+    };
+    if let Some(wish) = login.filter(|wish| !is_met(wish)) {
+        let old = have.external_login.as_ref().map(ToString::to_string);
+        let new = Some(wish).filter(|w| **w != ExternalLogin::None).map(ToString::to_string);
+        change = change.field("external_login", old, new);
+        update.external_login = Some(wish.clone());
+    }
+    if !change.fields.is_empty() {
+        roles.sort();
+        roles.dedup();
+        change.action = AnyAction::QuickSight(update.action(have));
+        out.changes.push(change.named(&user.email).named(&have.email).caused_by(&user.user, &roles));
+    }
+    memberships(target, desired, observed, user, have, out);
+}
+
+/// What UpdateUser will say; starts as "nothing changes".
+struct Update {
+    email: String,
+    role: super::Role,
+    custom_permissions: CustomPermissions,
+    external_login: Option<ExternalLogin>,
+}
+
+impl Update {
+    fn of(have: &User) -> Self {
+        Update {
+            email: have.email.clone(),
+            role: have.role,
+            custom_permissions: CustomPermissions::Keep,
+            external_login: None,
+        }
+    }
+
+    fn action(&self, have: &User) -> Action {
+        Action::UpdateUser {
+            user_name: have.name.clone(),
+            email: self.email.clone(),
+            role: self.role,
+            custom_permissions: self.custom_permissions.clone(),
+            external_login: self.external_login.clone(),
+        }
+    }
+}
+
+fn subject(user: &DesiredUser, have: &User) -> Subject {
+    Subject::User { key: user.key(), id: Some(have.principal_id.clone()) }
+}
+
+fn lowered(target: &str, user: &DesiredUser, have: &User, role: super::Role, roles: &[String]) -> Change {
+    let action = Update { role, ..Update::of(have) }.action(have);
+    let mut change =
+        Change::new(target, Kind::UpdateUser, subject(user, have), AnyAction::QuickSight(action))
+            .named(&have.email)
+            .field("role", Some(have.role.to_string()), Some(role.to_string()))
+            .caused_by(&user.user, roles)
+            .blocked(
+                format!("QuickSight refuses to lower {} to {role} in place", have.role),
+                &[
+                    "lower the role in the QuickSight console, where the user's assets can be transferred",
+                    "transfer the assets, set state = \"absent\" for one pass, then list the user again",
+                    "leave the role as it is and restrict it with custom_permissions",
+                ],
+            );
+    change.id.push_str(":role");
+    change
+}
+
+fn other_identity(target: &str, user: &DesiredUser, have: &User) -> Change {
+    let (old, new) = (have.identity_type, user.identity.identity_type());
+    let action = AnyAction::QuickSight(Update::of(have).action(have));
+    Change::new(target, Kind::UpdateUser, subject(user, have), action)
+        .named(&have.email)
+        .field("identity_type", Some(old.to_string()), Some(new.to_string()))
+        .caused_by(&user.user, &user.grant.roles)
+        .blocked(
+            format!("the user signs in as {old}; QuickSight cannot make that {new}"),
+            &[
+                "correct identity_type of the target, or iam_arn of the user",
+                "transfer the user's assets, set state = \"absent\" for one pass, then list the user again",
+            ],
+        )
+}
+
+fn suspended(target: &str, user: &DesiredUser, have: &User) -> Change {
+    let action = AnyAction::QuickSight(Action::DeleteUser { user_name: have.name.clone() });
+    Change::new(target, Kind::DisableUser, subject(user, have), action)
+        .named(&have.email)
+        .removing(Removal::Explicit)
+        .caused_by(&user.user, &[])
+        .blocked(
+            "QuickSight cannot suspend a user",
+            &[
+                "set state = \"absent\" to delete the user (its assets stay without an owner)",
+                "suspend the person in the identity provider",
+            ],
+        )
+}
+
+fn delete(target: &str, have: &User, removal: Removal) -> Change {
+    let lost = have.name == LOST_NAME;
+    let action = if lost {
+        Action::DeleteByPrincipalId { principal_id: have.principal_id.clone() }
+    } else {
+        Action::DeleteUser { user_name: have.name.clone() }
+    };
+    let subject = Subject::User { key: have.name.clone(), id: Some(have.principal_id.clone()) };
+    Change::new(target, Kind::DeleteUser, subject, AnyAction::QuickSight(action))
+        .named(&have.email)
+        .field("role", Some(have.role.to_string()), None)
+        .removing(removal)
+}
+
+fn memberships(
+    target: &str,
+    desired: &Desired,
+    observed: &Observed,
+    user: &DesiredUser,
+    have: &User,
+    out: &mut Diff,
+) {
+    let Some(wanted) = &user.grant.groups else { return };
+    let name = have.name.to_lowercase();
+    for group in desired.groups.keys() {
+        let is_in = observed.groups.get(group).is_some_and(|members| members.contains(&name));
+        match (is_in, wanted.get(group)) {
+            (false, Some(roles)) => {
+                let member = Ref::Known(have.name.clone());
+                out.changes
+                    .push(add_member(target, observed, user, group, member).caused_by(&user.user, roles));
+            }
+            (true, None) => {
+                let subject = Subject::Member { container: group.clone(), key: user.key() };
+                let action = Action::RemoveMember { group: group.clone(), user_name: have.name.clone() };
+                out.changes.push(
+                    Change::new(target, Kind::RemoveMember, subject, AnyAction::QuickSight(action))
+                        .named(&user.email)
+                        .field("member", Some(group.clone()), None)
+                        .removing(Removal::Unlisted)
+                        .caused_by(&user.user, &[]),
+                );
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A user whose name changed in the roster while the old one is still there (never delete + create).
+fn renamed_from<'o>(
+    user: &DesiredUser,
+    observed: &'o Observed,
+    known: &Known,
+    wanted: &HashSet<String>,
+) -> Option<&'o User> {
+    let old = known.get(&user.user)?;
+    observed.user(old).filter(|_| !wanted.contains(&old.to_lowercase()))
+}
+
+fn renamed(target: &str, user: &DesiredUser, old: &User) -> Change {
+    let new = user.key();
+    let action = AnyAction::QuickSight(Update::of(old).action(old));
+    Change::new(target, Kind::UpdateUser, Subject::user(&new), action)
+        .named(&old.name)
+        .field("user_name", Some(old.name.clone()), Some(new))
+        .caused_by(&user.user, &user.grant.roles)
+        .blocked(
+            "QuickSight cannot rename a user, and a new one would lose the dashboards of the old",
+            &[
+                &format!("keep the user and update only the address: users.{}.on.{target} = {{ user_name = \"{}\" }}", user.user, old.name),
+                "it is another person: give that person an id of their own in the roster",
+            ],
+        )
+}

@@ -1,0 +1,388 @@
+//! QuickSight: users, groups and group memberships of one namespace.
+//!
+//! Users are indexed by user name, and by principal id where the name is lost (`N/A`, a deleted IAM
+//! user). One UpdateUser carries all changed fields of a user. Lowering an author to a reader is refused
+//! by the service, so it is planned as blocked and never tried.
+
+pub mod apply;
+pub mod diff;
+pub mod observe;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Caused, Ref, State};
+use crate::plan::Subject;
+use crate::words;
+
+/// Every operation this slice can call.
+pub const OPERATIONS: &[&str] = &[
+    "CreateGroup",
+    "CreateGroupMembership",
+    "DeleteGroupMembership",
+    "DeleteUser",
+    "DeleteUserByPrincipalId",
+    "DescribeUser",
+    "ListGroupMemberships",
+    "ListGroups",
+    "ListUsers",
+    "RegisterUser",
+    "UpdateUser",
+];
+
+/// The user name of an IAM user that no longer exists.
+pub const LOST_NAME: &str = "N/A";
+
+words! {
+    /// `IdentityType`.
+    IdentityType {
+        /// An IAM user or role.
+        Iam = "IAM",
+        /// A user that QuickSight manages.
+        QuickSight = "QUICKSIGHT",
+        /// A user of IAM Identity Center.
+        IdentityCenter = "IAM_IDENTITY_CENTER",
+    }
+}
+
+words! {
+    /// What the user name of users without an `iam_arn` is made from.
+    UserNameFrom {
+        /// The e-mail address.
+        Email = "email",
+        /// The single sign-on user name.
+        SsoUser = "sso_user",
+        /// The roster id.
+        Id = "id",
+    }
+}
+
+words! {
+    /// `UserRole`, from the most powerful down.
+    Role {
+        /// Manages the account, with generative features.
+        AdminPro = "ADMIN_PRO",
+        /// Manages the account.
+        Admin = "ADMIN",
+        /// Builds dashboards, with generative features.
+        AuthorPro = "AUTHOR_PRO",
+        /// Builds dashboards.
+        Author = "AUTHOR",
+        /// "Not currently available for use", says AWS; still in the model.
+        RestrictedAuthor = "RESTRICTED_AUTHOR",
+        /// Reads dashboards, with generative features.
+        ReaderPro = "READER_PRO",
+        /// Reads dashboards.
+        Reader = "READER",
+        /// "Not currently available for use", says AWS; still in the model.
+        RestrictedReader = "RESTRICTED_READER",
+    }
+}
+
+impl Role {
+    /// True for the roles that only read.
+    pub fn is_reader(self) -> bool {
+        matches!(self, Role::ReaderPro | Role::Reader | Role::RestrictedReader)
+    }
+
+    /// True when the service refuses to go from `self` to `new` in place.
+    pub fn refuses(self, new: Role) -> bool {
+        !self.is_reader() && new.is_reader()
+    }
+}
+
+/// The login of an external provider: `external_login` of a roster user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+pub enum ExternalLogin {
+    /// Amazon Cognito.
+    #[serde(rename = "COGNITO")]
+    Cognito {
+        /// The identity's id.
+        id: String,
+    },
+    /// Another OpenID Connect provider.
+    #[serde(rename = "CUSTOM_OIDC")]
+    CustomOidc {
+        /// The provider's URL.
+        url: String,
+        /// The identity's id.
+        id: String,
+    },
+    /// Clears what was saved.
+    #[serde(rename = "NONE")]
+    None,
+}
+
+impl std::fmt::Display for ExternalLogin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ExternalLogin::Cognito { id } => write!(f, "COGNITO {id}"),
+            ExternalLogin::CustomOidc { url, id } => write!(f, "CUSTOM_OIDC {id} at {url}"),
+            ExternalLogin::None => f.write_str("NONE"),
+        }
+    }
+}
+
+/// Who a user is in the namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Identity {
+    /// The service assigns the user name: `Role/session`, or the IAM user's name.
+    Iam {
+        /// The IAM user or role.
+        arn: String,
+        /// The session of a role.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<String>,
+    },
+    /// The user name is ours to give.
+    Named {
+        /// `QUICKSIGHT` or `IAM_IDENTITY_CENTER`.
+        identity_type: IdentityType,
+        /// The user name.
+        user_name: String,
+    },
+}
+
+impl Identity {
+    /// The user name, given or to be expected.
+    pub fn user_name(&self) -> String {
+        match self {
+            Identity::Iam { arn, session } => {
+                let name = arn.rsplit('/').next().unwrap_or(arn);
+                session.as_ref().map_or_else(|| name.to_string(), |session| format!("{name}/{session}"))
+            }
+            Identity::Named { user_name, .. } => user_name.clone(),
+        }
+    }
+
+    /// How it signs in.
+    pub fn identity_type(&self) -> IdentityType {
+        match self {
+            Identity::Iam { .. } => IdentityType::Iam,
+            Identity::Named { identity_type, .. } => *identity_type,
+        }
+    }
+}
+
+/// What a role gives in a namespace.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Access {
+    /// The QuickSight role.
+    pub role: Option<Role>,
+    /// Groups; `None` leaves memberships alone.
+    pub groups: Option<BTreeSet<String>>,
+    /// `Some(None)` takes the custom permissions away.
+    pub custom_permissions: Option<Option<String>>,
+    /// Tags given when the user is registered.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// What all roles of a user give together.
+#[derive(Debug, Default, PartialEq)]
+pub struct Grant {
+    /// The most powerful of the roles' QuickSight roles.
+    pub role: Option<Caused<Role>>,
+    /// Group -> the roles that name it; `None` leaves memberships alone.
+    pub groups: Option<BTreeMap<String, Vec<String>>>,
+    /// `Some(None)` takes the custom permissions away.
+    pub custom_permissions: Option<Caused<Option<String>>>,
+    /// Tags given when the user is registered.
+    pub tags: BTreeMap<String, String>,
+    /// Every role that says something of this target.
+    pub roles: Vec<String>,
+}
+
+/// A roster user in the namespace.
+#[derive(Debug)]
+pub struct DesiredUser {
+    /// The user's id in the roster.
+    pub user: String,
+    /// Who that is here.
+    pub identity: Identity,
+    /// The address.
+    pub email: String,
+    /// `None` leaves the external login alone.
+    pub external_login: Option<ExternalLogin>,
+    /// The state after `expires`.
+    pub state: State,
+    /// What the roles give.
+    pub grant: Arc<Grant>,
+}
+
+impl DesiredUser {
+    /// The user name, given or to be expected.
+    pub fn key(&self) -> String {
+        self.identity.user_name()
+    }
+}
+
+/// What the roster wants of the namespace.
+#[derive(Debug, Default)]
+pub struct Desired {
+    /// Sorted by user id.
+    pub users: Vec<DesiredUser>,
+    /// The groups any role names, with the description a missing one is created with.
+    pub groups: BTreeMap<String, Option<String>>,
+}
+
+/// A user as the namespace has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct User {
+    /// The user name; [`LOST_NAME`] for a deleted IAM user.
+    pub name: String,
+    /// The address.
+    pub email: String,
+    /// The role.
+    pub role: Role,
+    /// How it signs in.
+    pub identity_type: IdentityType,
+    /// Never changes, whatever happens to the name.
+    pub principal_id: String,
+    /// The custom permissions profile.
+    pub custom_permissions: Option<String>,
+    /// The external login.
+    pub external_login: Option<ExternalLogin>,
+}
+
+/// What the namespace holds.
+#[derive(Debug, Default)]
+pub struct Observed {
+    /// In the order they were listed.
+    pub users: Vec<User>,
+    /// Lower-case user name -> position in `users`; lost names are not in it.
+    pub by_name: HashMap<String, usize>,
+    /// Group -> lower-case user names of its members; only groups the roster names.
+    pub groups: BTreeMap<String, HashSet<String>>,
+}
+
+impl Observed {
+    /// Indexes a complete reading. An exact name goes before one that differs in case only.
+    pub fn new(users: Vec<User>, groups: BTreeMap<String, HashSet<String>>) -> Self {
+        let named = users.iter().enumerate().filter(|(_, u)| u.name != LOST_NAME);
+        let by_name = named.map(|(at, u)| (u.name.to_lowercase(), at)).collect();
+        Observed { users, by_name, groups }
+    }
+
+    /// The user of a name, in whatever case the service keeps it.
+    pub fn user(&self, name: &str) -> Option<&User> {
+        self.by_name.get(&name.to_lowercase()).map(|&at| &self.users[at])
+    }
+
+    /// See [`super::Observed::current`].
+    pub fn current(&self, subject: &Subject, field: &str) -> Option<String> {
+        match subject {
+            Subject::User { key, id } => {
+                let by_id = |id: &String| self.users.iter().find(|u| u.principal_id == *id);
+                let user = id.as_ref().map_or_else(|| self.user(key), by_id)?;
+                match field {
+                    "user_name" => Some(user.name.clone()),
+                    "email" => Some(user.email.clone()),
+                    "role" => Some(user.role.to_string()),
+                    "custom_permissions" => user.custom_permissions.clone(),
+                    "external_login" => user.external_login.as_ref().map(ToString::to_string),
+                    _ => None,
+                }
+            }
+            Subject::Group { name } => self.groups.contains_key(name).then(|| name.clone()),
+            Subject::Member { container, key } => {
+                self.groups.get(container)?.contains(&key.to_lowercase()).then(|| container.clone())
+            }
+        }
+    }
+}
+
+/// What UpdateUser does with the custom permissions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CustomPermissions {
+    /// Says nothing of them.
+    Keep,
+    /// `CustomPermissionsName`.
+    Set(String),
+    /// `UnapplyCustomPermissions`.
+    Unapply,
+}
+
+/// The calls that make one change in a namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum Action {
+    /// RegisterUser.
+    RegisterUser {
+        /// Who.
+        identity: Identity,
+        /// `Email`.
+        email: String,
+        /// `UserRole`.
+        role: Role,
+        /// `CustomPermissionsName`.
+        custom_permissions: Option<String>,
+        /// The three parameters of the external login.
+        external_login: Option<ExternalLogin>,
+        /// `Tags`.
+        tags: BTreeMap<String, String>,
+    },
+    /// UpdateUser, with everything that changed.
+    UpdateUser {
+        /// The user name.
+        user_name: String,
+        /// `Email`: required even where it stays.
+        email: String,
+        /// `Role`: required even where it stays.
+        role: Role,
+        /// The custom permissions.
+        custom_permissions: CustomPermissions,
+        /// The external login, where it changes.
+        external_login: Option<ExternalLogin>,
+    },
+    /// DeleteUser.
+    DeleteUser {
+        /// The user name.
+        user_name: String,
+    },
+    /// DeleteUserByPrincipalId.
+    DeleteByPrincipalId {
+        /// The principal id.
+        principal_id: String,
+    },
+    /// CreateGroup.
+    CreateGroup {
+        /// The name.
+        group: String,
+        /// The description.
+        description: Option<String>,
+    },
+    /// CreateGroupMembership.
+    AddMember {
+        /// The group.
+        group: String,
+        /// The user.
+        member: Ref,
+    },
+    /// DeleteGroupMembership.
+    RemoveMember {
+        /// The group.
+        group: String,
+        /// The user name.
+        user_name: String,
+    },
+}
+
+impl Action {
+    /// See [`super::Action::calls`].
+    pub fn calls(&self) -> Vec<&'static str> {
+        vec![match self {
+            Action::RegisterUser { .. } => "RegisterUser",
+            Action::UpdateUser { .. } => "UpdateUser",
+            Action::DeleteUser { .. } => "DeleteUser",
+            Action::DeleteByPrincipalId { .. } => "DeleteUserByPrincipalId",
+            Action::CreateGroup { .. } => "CreateGroup",
+            Action::AddMember { .. } => "CreateGroupMembership",
+            Action::RemoveMember { .. } => "DeleteGroupMembership",
+        }]
+    }
+}

@@ -1,0 +1,106 @@
+//! Reading a namespace: users and groups by listing, members group by group, only for the groups the
+//! roster names. Everything at once, bounded by the door; complete or an error.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use super::{Desired, ExternalLogin, IdentityType, Observed, Role, User};
+use crate::aws::client::QuickSight;
+use crate::aws::{Class, Failure, pages};
+use crate::word::Word;
+
+/// The largest page QuickSight gives.
+const PAGE: i32 = 100;
+
+/// Reads what the namespace holds, as far as the roster can differ from it.
+pub async fn observe(api: &QuickSight, desired: &Desired) -> Result<Observed, Failure> {
+    let groups = async {
+        if desired.groups.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let existing = group_names(api).await?;
+        let named: Vec<&String> = desired.groups.keys().filter(|g| existing.contains(*g)).collect();
+        let members =
+            futures_util::future::try_join_all(named.iter().map(|group| members(api, group))).await?;
+        Ok(named.into_iter().cloned().zip(members).collect())
+    };
+    let (users, groups) = tokio::try_join!(users(api), groups)?;
+    Ok(Observed::new(users, groups))
+}
+
+async fn users(api: &QuickSight) -> Result<Vec<User>, Failure> {
+    const OPERATION: &str = "ListUsers";
+    let users = pages::all(&api.caller, OPERATION, |token| async move {
+        let call = || {
+            let request = api.client.list_users().aws_account_id(&api.account_id).namespace(&api.namespace);
+            request.max_results(PAGE).set_next_token(token.clone()).send()
+        };
+        let page = api.caller.call(OPERATION, call).await?;
+        Ok((page.user_list.unwrap_or_default(), page.next_token))
+    })
+    .await?;
+    users.into_iter().map(|u| user(api, OPERATION, u)).collect()
+}
+
+/// A user as the SDK gives it; `operation` is for the message where it is odd.
+pub fn user(
+    api: &QuickSight,
+    operation: &'static str,
+    user: aws_sdk_quicksight::types::User,
+) -> Result<User, Failure> {
+    let odd = |what: String| api.caller.failure(operation, Class::Invalid, what);
+    let name = user.user_name.ok_or_else(|| odd("a user has no name".into()))?;
+    let principal_id =
+        user.principal_id.or(user.arn).ok_or_else(|| odd(format!("user {name} has no principal id")))?;
+    let role = user.role.as_ref().map_or("", |r| r.as_str());
+    let role = Role::parse(role).ok_or_else(|| odd(format!("user {name} has the unknown role `{role}`")))?;
+    let identity_type = user.identity_type.as_ref().map_or("", |t| t.as_str());
+    let identity_type = IdentityType::parse(identity_type)
+        .ok_or_else(|| odd(format!("user {name} has the unknown identity type `{identity_type}`")))?;
+    let id = user.external_login_id.unwrap_or_default();
+    let external_login = match user.external_login_federation_provider_type.as_deref() {
+        Some("COGNITO") => Some(ExternalLogin::Cognito { id }),
+        Some("CUSTOM_OIDC") => {
+            let url = user.external_login_federation_provider_url.unwrap_or_default();
+            Some(ExternalLogin::CustomOidc { url, id })
+        }
+        _ => None,
+    };
+    Ok(User {
+        name,
+        email: user.email.unwrap_or_default(),
+        role,
+        identity_type,
+        principal_id,
+        custom_permissions: user.custom_permissions_name.filter(|n| !n.is_empty()),
+        external_login,
+    })
+}
+
+async fn group_names(api: &QuickSight) -> Result<BTreeSet<String>, Failure> {
+    const OPERATION: &str = "ListGroups";
+    let groups = pages::all(&api.caller, OPERATION, |token| async move {
+        let call = || {
+            let request = api.client.list_groups().aws_account_id(&api.account_id).namespace(&api.namespace);
+            request.max_results(PAGE).set_next_token(token.clone()).send()
+        };
+        let page = api.caller.call(OPERATION, call).await?;
+        Ok((page.group_list.unwrap_or_default(), page.next_token))
+    })
+    .await?;
+    Ok(groups.into_iter().filter_map(|g| g.group_name).collect())
+}
+
+async fn members(api: &QuickSight, group: &str) -> Result<HashSet<String>, Failure> {
+    const OPERATION: &str = "ListGroupMemberships";
+    let members = pages::all(&api.caller, OPERATION, |token| async move {
+        let call = || {
+            let request = api.client.list_group_memberships().aws_account_id(&api.account_id);
+            let request = request.namespace(&api.namespace).group_name(group);
+            request.max_results(PAGE).set_next_token(token.clone()).send()
+        };
+        let page = api.caller.call(OPERATION, call).await?;
+        Ok((page.group_member_list.unwrap_or_default(), page.next_token))
+    })
+    .await?;
+    Ok(members.into_iter().filter_map(|m| m.member_name).map(|name| name.to_lowercase()).collect())
+}

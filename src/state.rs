@@ -1,0 +1,76 @@
+//! What is remembered between passes in `state_dir`: which principal each user had (to tell a rename from
+//! a new person) and since when a removal is due (`removal_grace`). Losing it is harmless: a rename is
+//! then planned as it looks, and grace starts again. A file that cannot be read is ignored with a warning.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tracing::warn;
+
+use crate::plan::guard::Clocks;
+use crate::service::Known;
+
+/// The file's name in `state_dir`.
+const FILE: &str = "memory.json";
+
+/// What passes remember.
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Target -> roster user -> principal.
+    #[serde(default)]
+    pub principals: BTreeMap<String, Known>,
+    /// Since when removals are due.
+    #[serde(default)]
+    pub clocks: Clocks,
+}
+
+impl Memory {
+    /// What was saved; nothing when there is none or it cannot be read.
+    pub fn load(state_dir: &Path) -> Memory {
+        let path = state_dir.join(FILE);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Memory::default(),
+            Err(e) => {
+                warn!("cannot read {}: {e}; going on without it", path.display());
+                return Memory::default();
+            }
+        };
+        serde_json::from_str(&text).unwrap_or_else(|e| {
+            warn!("{} is not what rosterd wrote ({e}); going on without it", path.display());
+            Memory::default()
+        })
+    }
+
+    /// Saves, whole or not at all.
+    pub fn save(&self, state_dir: &Path) -> Result<(), String> {
+        let text = serde_json::to_string(self).map_err(|e| e.to_string())?;
+        write_private(&state_dir.join(FILE), &text)
+    }
+}
+
+/// Writes a file that only its owner may read, whole or not at all: to a neighbour first, then renamed.
+pub fn write_private(path: &Path, text: &str) -> Result<(), String> {
+    let failed = |e: std::io::Error| format!("cannot write {}: {e}", path.display());
+    if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let mut neighbour = path.as_os_str().to_owned();
+    neighbour.push(format!(".{}.tmp", std::process::id()));
+    let neighbour = PathBuf::from(neighbour);
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).write(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options
+        .open(&neighbour)
+        .and_then(|mut file| {
+            std::io::Write::write_all(&mut file, text.as_bytes()).and_then(|()| file.sync_all())
+        })
+        .and_then(|()| std::fs::rename(&neighbour, path));
+    written.map_err(|e| {
+        let _ = std::fs::remove_file(&neighbour);
+        failed(e)
+    })
+}

@@ -1,0 +1,1 @@
+//! Drives rosterd, library and binary, against the sandbox.
