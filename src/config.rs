@@ -166,6 +166,15 @@ pub fn parse(base: &Path, sources: &Sources, file: u32, problems: &mut Problems)
                 .help("add a table such as `[targets.bi]` with `service = \"quicksight\"`"),
         );
     }
+    for target in read.values().filter(|t| t.kind() == ServiceKind::FinSpace) {
+        let message = format!(
+            "target `{}`: AWS ended Amazon FinSpace on 2026-10-07; its API may no longer answer",
+            target.name
+        );
+        problems.push(
+            Problem::anywhere(message).help("a target that does not answer holds no other back").warning(),
+        );
+    }
     if read.len() > TARGETS_MAX {
         problems.push(Problem::at(
             end,

@@ -207,7 +207,8 @@ fn quicksight(
     today: Date,
     problems: &mut Problems,
 ) -> quicksight::Desired {
-    let mut desired = quicksight::Desired::default();
+    let identity_center = identity_type == IdentityType::IdentityCenter;
+    let mut desired = quicksight::Desired { identity_center, ..quicksight::Desired::default() };
     for access in accesses(roster, target) {
         if let Access::QuickSight(a) = access {
             let description = |g: &String| roster.groups.get(g).and_then(|g| g.quicksight.clone().flatten());

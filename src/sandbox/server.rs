@@ -64,6 +64,8 @@ struct Inner {
     buckets: BTreeMap<String, Bucket>,
     calls: Vec<Call>,
     requests: u64,
+    /// Calls under way by operation, and the most there were at once.
+    under_way: BTreeMap<&'static str, (usize, usize)>,
 }
 
 impl Sandbox {
@@ -81,6 +83,7 @@ impl Sandbox {
             buckets,
             calls: Vec::new(),
             requests: 0,
+            under_way: BTreeMap::new(),
         };
         let shared = Arc::new(Shared {
             started: Instant::now(),
@@ -123,6 +126,11 @@ impl Sandbox {
         counts
     }
 
+    /// The most calls of an operation that were under way at once.
+    pub fn peak(&self, operation: &str) -> usize {
+        self.shared.lock().under_way.get(operation).map_or(0, |(_, most)| *most)
+    }
+
     /// Forgets the calls so far.
     pub fn forget_calls(&self) {
         self.shared.lock().calls.clear();
@@ -138,6 +146,27 @@ impl Drop for Sandbox {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts a call while it is under way, also when its connection is dropped.
+struct UnderWay<'s>(&'s Shared, &'static str);
+
+impl<'s> UnderWay<'s> {
+    fn begin(shared: &'s Shared, operation: &'static str) -> Self {
+        let mut inner = shared.lock();
+        let (now, most) = inner.under_way.entry(operation).or_default();
+        *now += 1;
+        *most = (*most).max(*now);
+        UnderWay(shared, operation)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if let Some((now, _)) = self.0.lock().under_way.get_mut(self.1) {
+            *now -= 1;
+        }
     }
 }
 
@@ -221,6 +250,7 @@ async fn answer(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Response {
+    let _under_way = UnderWay::begin(shared, operation.name);
     if !shared.latency.is_zero() {
         tokio::time::sleep(shared.latency).await;
     }

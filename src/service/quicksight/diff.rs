@@ -41,7 +41,26 @@ pub fn diff(target: &str, desired: &Desired, observed: &Observed, known: &Known)
     }
     let unlisted = observed.users.iter().filter(|u| !claimed.contains(&*u.principal_id));
     out.changes.extend(unlisted.map(|u| delete(target, u, Removal::Unlisted)));
+    if desired.identity_center {
+        out.changes = out.changes.into_iter().map(refused_by_identity_center).collect();
+    }
     out
+}
+
+/// Groups and deletes of an account that signs in through Identity Center are refused by this API.
+fn refused_by_identity_center(change: Change) -> Change {
+    match change.kind {
+        Kind::CreateGroup | Kind::AddMember | Kind::RemoveMember | Kind::DeleteUser if change.is_ready() => {
+            change.blocked(
+                "the account signs in through IAM Identity Center, which keeps groups and deletes to itself",
+                &[
+                    "make the change in Identity Center",
+                    "leave `groups` out of the roles for this target, or set on_unlisted = \"report\"",
+                ],
+            )
+        }
+        _ => change,
+    }
 }
 
 fn create_group(target: &str, group: &str, description: Option<String>) -> Change {

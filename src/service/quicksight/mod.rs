@@ -227,6 +227,8 @@ pub struct Desired {
     pub users: Vec<DesiredUser>,
     /// The groups any role names, with the description a missing one is created with.
     pub groups: BTreeMap<String, Option<String>>,
+    /// The account signs in through Identity Center, which keeps groups and deletes to itself.
+    pub identity_center: bool,
 }
 
 /// A user as the namespace has it.

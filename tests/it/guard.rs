@@ -1,0 +1,156 @@
+//! Policies, scope, protection, caps and grace, through the binary.
+
+use rosterd::sandbox::World;
+
+use crate::support::*;
+
+const ROSTER: &str = r#"
+[roles.r]
+quicksight = { role = "AUTHOR", groups = ["g"] }
+[users.alice]
+email = "alice@example.com"
+roles = ["r"]
+[users.new]
+email = "new@example.com"
+roles = ["r"]
+"#;
+
+/// Alice (a reader, in a group the roster does not give her), and `gone` people it does not list.
+fn world(gone: usize) -> World {
+    let mut world = empty_world();
+    qs_user(&mut world, "p0", "alice@example.com", "READER");
+    for number in 0..gone {
+        qs_user(&mut world, &format!("x{number:03}"), &format!("gone{number}@example.com"), "READER");
+    }
+    world
+}
+
+async fn after(world: World, settings: &str, args: &[&str], code: i32) -> (World, Ran) {
+    let bench = Bench::new(world).await;
+    bench.files(&bi(settings), ROSTER);
+    let ran = bench.run(args).await.exits(code);
+    (bench.sandbox.world(), ran)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn create_only_creates_and_changes_nothing() {
+    let (world, ran) = after(world(1), "policy = \"create-only\"", &["apply", "--yes"], 0).await;
+    ran.says("held back: policy create-only").says("1 left alone");
+    assert_eq!(qs(&world, "alice@example.com").unwrap().role, "READER");
+    assert!(qs(&world, "new@example.com").is_some() && qs(&world, "gone0@example.com").is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn upsert_only_updates_and_removes_nothing_unlisted() {
+    let (world, ran) = after(world(1), "policy = \"upsert-only\"", &["apply", "--yes"], 0).await;
+    ran.says("1 left alone");
+    assert_eq!(qs(&world, "alice@example.com").unwrap().role, "AUTHOR");
+    assert!(qs(&world, "gone0@example.com").is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn upsert_only_makes_the_removals_the_roster_states() {
+    let bench = Bench::new(world(0)).await;
+    bench.files(
+        &bi("policy = \"upsert-only\""),
+        &ROSTER.replacen("roles = [\"r\"]", "roles = [\"r\"]\nexpires = 2020-01-01", 1),
+    );
+    bench.apply().await;
+    assert!(qs(&bench.sandbox.world(), "alice@example.com").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sync_removes_and_report_only_counts() {
+    let (after_sync, _) = after(world(1), &sync("delete"), &["apply", "--yes"], 0).await;
+    assert!(qs(&after_sync, "gone0@example.com").is_none());
+    let (after_report, ran) = after(world(1), &sync("report"), &["apply", "--yes"], 0).await;
+    ran.says("1 left alone");
+    assert!(qs(&after_report, "gone0@example.com").is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scope_leaves_out_what_is_not_rosterds() {
+    let mut start = world(1);
+    qs_user(&mut start, "s1", "svc-etl@example.com", "READER");
+    qs_user(&mut start, "s2", "someone@partner.example", "READER");
+    let settings = "policy = \"sync\"\non_unlisted = \"delete\"\nscope = { include = [\"*@EXAMPLE.com\"], exclude = [\"svc-*\"] }";
+    let (world, ran) = after(start, settings, &["apply", "--yes"], 0).await;
+    ran.says("2 out of scope");
+    assert!(qs(&world, "gone0@example.com").is_none());
+    assert!(qs(&world, "svc-etl@example.com").is_some() && qs(&world, "someone@partner.example").is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_protected_principal_keeps_everything() {
+    let settings = format!("{}\nprotected = [\"gone0@*\", \"alice@example.com\"]", sync("delete"));
+    let (world, ran) = after(world(1), &settings, &["apply", "--yes"], 0).await;
+    ran.says("2 held back by protected");
+    assert!(qs(&world, "gone0@example.com").is_some());
+    assert_eq!(qs(&world, "alice@example.com").unwrap().role, "READER");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_count_cap_holds_all_removals_and_creates_go_on() {
+    let settings = format!("{}\nmax_removals = {{ percent = 100, count = 2 }}", sync("delete"));
+    let (world, ran) = after(world(3), &settings, &["apply", "--yes"], 4).await;
+    ran.says("3 of 4 principals would lose access, max_removals allows 2");
+    assert!((0..3).all(|n| qs(&world, &format!("gone{n}@example.com")).is_some()));
+    assert!(qs(&world, "new@example.com").is_some(), "creates proceed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_percent_cap_holds_and_force_removals_goes_ahead_once() {
+    let settings = format!("{}\nmax_removals = {{ percent = 10, count = 50 }}", sync("delete"));
+    let bench = Bench::new(world(30)).await;
+    bench.files(&bi(&settings), ROSTER);
+    bench.run(&["plan"]).await.exits(4).says("30 of 31 principals").says("allows 3");
+    bench.run(&["apply", "--yes", "--force-removals"]).await.exits(0);
+    assert_eq!(bench.sandbox.world().accounts[ACCOUNT].namespaces["default"].users.len(), 2);
+}
+
+#[test]
+fn a_small_population_counts_as_the_minimum() {
+    use rosterd::plan::guard::RemovalCap;
+    let check = |percent, count, min_population, population, allowed| {
+        assert_eq!(RemovalCap { percent, count, min_population }.allowance(population), allowed);
+    };
+    check(10.0, 25, 20, 3, 2);
+    check(10.0, 25, 0, 3, 0);
+    check(10.0, 25, 20, 100, 10);
+    check(10.0, 25, 20, 10_000, 25);
+    check(100.0, 0, 20, 50, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn removal_grace_waits_and_then_removes() {
+    let settings = format!("{}\nremoval_grace = \"24h\"", sync("delete"));
+    let bench = Bench::new(world(1)).await;
+    bench.files(&bi(&settings), ROSTER);
+    bench.run(&["apply", "--yes"]).await.exits(0).says("held back: removal_grace: due in");
+    assert!(qs(&bench.sandbox.world(), "gone0@example.com").is_some());
+    // The clock of the first pass, set back by two days.
+    let memory = bench.read("state/memory.json");
+    let parsed: serde_json::Value = serde_json::from_str(&memory).unwrap();
+    let since = parsed["clocks"].as_object().unwrap().values().next().unwrap().as_str().unwrap().to_string();
+    let long_ago = since.parse::<jiff::Timestamp>().unwrap() - jiff::SignedDuration::from_hours(48);
+    bench.write("state/memory.json", &memory.replace(&since, &long_ago.to_string()));
+    bench.apply().await;
+    assert!(qs(&bench.sandbox.world(), "gone0@example.com").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unlisted_removal_within_grace_is_no_exit_code_of_its_own() {
+    let settings = format!("{}\nremoval_grace = \"24h\"", sync("delete"));
+    let (_, ran) = after(world(1), &settings, &["plan"], 0).await;
+    ran.says("1 held back by removal_grace");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn detailed_exitcode_tells_pending_changes() {
+    let bench = Bench::new(world(0)).await;
+    bench.files(&bi(""), ROSTER);
+    bench.run(&["plan"]).await.exits(0);
+    bench.run(&["plan", "--detailed-exitcode"]).await.exits(2);
+    bench.apply().await;
+    bench.run(&["plan", "--detailed-exitcode"]).await.exits(0);
+}

@@ -1,0 +1,208 @@
+//! What bit the users of other tools: one test a lesson, named after it.
+
+use rosterd::sandbox::Knobs;
+
+use crate::support::*;
+
+const ROSTER: &str = r#"
+[roles.r]
+quicksight = { role = "READER" }
+[users.alice]
+email = "alice@example.com"
+roles = ["r"]
+[users.bob]
+email = "bob@example.com"
+roles = ["r"]
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lesson_1_an_empty_roster_is_an_error_not_a_wish() {
+    let mut world = empty_world();
+    qs_user(&mut world, "p1", "alice@example.com", "READER");
+    let bench = Bench::new(world).await;
+    let gone = "[users.alice]\nemail = \"alice@example.com\"\nstate = \"absent\"\n";
+    for (roster, message) in [("", "lists no user"), ("[users]\n", "lists no user"), (gone, "every user of")]
+    {
+        bench.files(&bi(&sync("delete")), roster);
+        bench.run(&["apply", "--yes"]).await.exits(1).says(message);
+    }
+    // Users are left, and none of them has anything on this target any more.
+    bench.files(&bi(&sync("delete")), "[users.bob]\nemail = \"bob@example.com\"\n");
+    bench.run(&["apply", "--yes"]).await.exits(4).says("the roster gives nobody access to this target");
+    assert!(bench.writes().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lesson_2_an_incomplete_read_plans_nothing_for_that_target() {
+    let mut world = empty_world();
+    for number in 0..150 {
+        qs_user(&mut world, &format!("p{number:03}"), &format!("u{number}@example.com"), "READER");
+    }
+    // The first page is fine, the second never comes.
+    let knobs = "[[faults]]\non = \"quicksight:ListUsers\"\nfault = \"server_error\"\nskip = 1\n";
+    let bench = Bench::with(world, Knobs::from_toml(knobs).unwrap()).await;
+    bench.settings("max_attempts = 2", &format!("{}{}", bi(&sync("delete")), research("")));
+    let roster = ROSTER.replace("\"READER\" }", "\"READER\" }\nfinspace = { type = \"APP_USER\" }");
+    bench.write("roster.toml", &roster);
+    bench.run(&["apply", "--yes", "--force-removals"]).await.exits(3).says("bi").says("not observed");
+    let writes = bench.writes();
+    assert_eq!(writes, [("finspace:CreateUser".to_string(), 2)].into(), "the other target goes on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lesson_3_removal_is_explicit_and_has_no_default() {
+    let bench = Bench::new(empty_world()).await;
+    let target = bi("").replace("policy = \"upsert-only\"\n", "");
+    bench.files(&target, ROSTER);
+    bench.run(&["check"]).await.exits(1).says("`policy` is missing in targets.bi");
+    bench.files(&bi("policy = \"sync\""), ROSTER);
+    bench.run(&["check"]).await.exits(1).says("has policy `sync` and no `on_unlisted`");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lesson_4_what_is_not_owned_is_not_removed_and_what_exists_is_adopted() {
+    let mut world = empty_world();
+    qs_user(&mut world, "p1", "alice@example.com", "READER");
+    let bench = Bench::new(world).await;
+    bench.files(&bi("policy = \"sync\"\non_unlisted = \"delete\""), ROSTER);
+    bench.run(&["check"]).await.exits(1).says("does not say which are rosterd's");
+    bench.files(&bi(&sync("delete")), ROSTER);
+    bench.apply().await;
+    assert_eq!(
+        bench.writes(),
+        [("quicksight:RegisterUser".to_string(), 1)].into(),
+        "alice is not made again"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lesson_5_omitted_is_not_an_empty_list() {
+    for (wish, left) in [("", 1), ("groups = []", 0)] {
+        let mut world = empty_world();
+        qs_user(&mut world, "p1", "alice@example.com", "READER");
+        namespace(&mut world)
+            .groups
+            .entry("g".into())
+            .or_default()
+            .members
+            .insert("alice@example.com".into());
+        let bench = Bench::new(world).await;
+        let roster = format!(
+            "[roles.r]\nquicksight = {{ {wish} }}\n[roles.other]\nquicksight = {{ groups = [\"g\"] }}\n[users.alice]\nemail = \"alice@example.com\"\nroles = [\"r\"]\n"
+        );
+        bench.files(&bi(&sync("report")), &roster);
+        bench.apply().await;
+        let world = bench.sandbox.world();
+        assert_eq!(world.accounts[ACCOUNT].namespaces["default"].groups["g"].members.len(), left, "{wish:?}");
+        assert_eq!(qs(&world, "alice@example.com").unwrap().role, "READER");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lesson_7_a_rename_is_never_delete_and_create() {
+    let roster = |email: &str, sso: &str| {
+        format!(
+            "[roles.r]\nquicksight = {{ role = \"READER\" }}\ndatazone = {{ access = \"enabled\" }}\nfinspace = {{ type = \"APP_USER\" }}\n[users.alice]\nemail = \"{email}\"\nsso_user = \"{sso}\"\nroles = [\"r\"]\n"
+        )
+    };
+    let bench = Bench::new(empty_world()).await;
+    let targets =
+        format!("{}{}{}", bi(&sync("delete")), portal(&sync("disable")), research(&sync("disable")));
+    bench.files(&targets, &roster("alice@example.com", "alice"));
+    bench.apply().await;
+    bench.sandbox.forget_calls();
+    bench.files(&targets, &roster("alice.moreau@example.com", "alice.moreau"));
+    for _ in 0..2 {
+        bench
+            .run(&["apply", "--yes", "--force-removals"])
+            .await
+            .exits(0)
+            .says("QuickSight cannot rename a user")
+            .says("the identity of this user changed")
+            .says("the address of a FinSpace user cannot change");
+    }
+    assert!(bench.writes().is_empty());
+    // The way out that the message names keeps the user and updates the address.
+    let way_out = format!(
+        "{}on.bi = {{ user_name = \"alice@example.com\" }}\n",
+        roster("alice.moreau@example.com", "alice")
+    );
+    bench.files(&bi(&sync("delete")), &way_out);
+    bench.apply().await.says("email alice@example.com → alice.moreau@example.com");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lesson_9_one_bad_object_does_not_block_the_rest() {
+    let knobs = "[[faults]]\non = \"quicksight:RegisterUser\"\nfault = { error = \"InvalidParameterValueException\" }\ncount = 1\n";
+    let bench = Bench::with(empty_world(), Knobs::from_toml(knobs).unwrap()).await;
+    bench.settings("concurrency = 1", &bi(""));
+    bench.write("roster.toml", &ROSTER.replace("\"READER\"", "\"READER\", groups = [\"g\"]"));
+    let ran = bench.run(&["apply", "--yes"]).await.exits(3);
+    ran.says("failed   bi/user/").says("skipped  bi/member/g/").says("3 done, 1 failed, 1 skipped");
+    bench.apply().await;
+    bench.settles().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lesson_10_throttling_slows_and_loses_nothing() {
+    let knobs = "[quotas.\"quicksight:RegisterUser\"]\nrate = 25\nburst = 3\n";
+    let bench = Bench::with(empty_world(), Knobs::from_toml(knobs).unwrap()).await;
+    let mut roster = "[roles.r]\nquicksight = { role = \"READER\" }\n".to_string();
+    for number in 0..40 {
+        roster.push_str(&format!("[users.u{number}]\nemail = \"u{number}@example.com\"\nroles = [\"r\"]\n"));
+    }
+    bench.files(&bi(""), &roster);
+    bench.apply().await.says("Applied: 40 done.");
+    assert!(bench.sandbox.calls().iter().any(|c| c.status == 429), "the quota was met");
+    assert_eq!(bench.sandbox.world().accounts[ACCOUNT].namespaces["default"].users.len(), 40);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lesson_11_credential_errors_are_told_apart() {
+    for (code, says) in [
+        ("ExpiredTokenException", "renew the credentials"),
+        ("UnrecognizedClientException", "renew the credentials"),
+        ("AccessDeniedException", "allow `quicksight:ListUsers` on this target"),
+        ("PreconditionNotMetException", "check its edition"),
+    ] {
+        let knobs = format!("[[faults]]\non = \"quicksight:ListUsers\"\nfault = {{ error = \"{code}\" }}\n");
+        let bench = Bench::with(empty_world(), Knobs::from_toml(&knobs).unwrap()).await;
+        bench.files(&bi(""), ROSTER);
+        bench.run(&["plan"]).await.exits(1).says(code).says(says);
+        assert_eq!(bench.sandbox.counts()["quicksight:ListUsers"], 1, "{code} is not tried again");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lesson_11_no_credentials_at_all_says_where_they_were_looked_for() {
+    let bench = Bench::new(empty_world()).await;
+    bench.files(&bi(""), ROSTER);
+    let mut command = bench.command(&["plan"]);
+    command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+    finish(command).await.exits(1).says("no credentials found in the environment");
+    assert!(bench.sandbox.calls().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lesson_12_a_plan_writes_nothing() {
+    let mut world = empty_world();
+    qs_user(&mut world, "p1", "gone@example.com", "READER");
+    let bench = Bench::new(world).await;
+    bench.files(&bi(&sync("delete")), ROSTER);
+    bench.run(&["plan", "--force-removals", "--out", "plan.json"]).await.exits(0);
+    bench.run(&["explain", "alice"]).await.exits(0);
+    assert!(bench.writes().is_empty());
+    assert!(!bench.path("state/memory.json").exists(), "and remembers nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lesson_14_secrets_are_never_logged() {
+    let bench = Bench::new(empty_world()).await;
+    bench.files(&bi(""), ROSTER);
+    let mut command = bench.command(&["apply", "--yes", "--log", "trace"]);
+    command
+        .env("AWS_SECRET_ACCESS_KEY", "wJalrSECRETSECRETSECRET")
+        .env("AWS_SESSION_TOKEN", "TOKENTOKENTOKEN");
+    finish(command).await.exits(0).never_says("wJalrSECRETSECRETSECRET").never_says("TOKENTOKENTOKEN");
+    bench.run(&["plan", "--log", "debug"]).await.exits(0).never_says("email=");
+}
