@@ -3,7 +3,7 @@
 //! Every field has its default beside it and a problem of its own when it is wrong; nothing is read from
 //! the environment here. Paths are taken relative to the folder of the settings file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ pub struct Settings {
     pub daemon: Daemon,
     /// The targets in the order of their names.
     pub targets: BTreeMap<String, Target>,
+    /// Targets that could not be read: the roster may name them all the same.
+    pub broken: BTreeSet<String>,
 }
 
 /// The `[daemon]` table.
@@ -118,12 +120,21 @@ impl Target {
             Service::QuickSight { account_id, namespace, .. } => {
                 format!("quicksight {account_id}/{namespace} {}", self.region)
             }
-            Service::FinSpace => format!("finspace {}", self.region),
+            // The environment is that of the account, which the credentials decide.
+            Service::FinSpace => {
+                let Access { profile, assume_role, .. } = &self.access;
+                let by = assume_role.as_ref().or(profile.as_ref());
+                by.map_or_else(
+                    || format!("finspace {}", self.region),
+                    |by| format!("finspace {} as {by}", self.region),
+                )
+            }
         }
     }
 }
 
-/// Reads the settings; what is wrong goes to `problems`, and then there are none to use.
+/// Reads the settings as far as they can be read: what is wrong goes to `problems`. `None` when not even
+/// the roster is known.
 pub fn load(path: &Path, sources: &mut Sources, problems: &mut Problems) -> Option<Settings> {
     let file = match sources.read(path) {
         Ok(file) => file,
@@ -151,13 +162,17 @@ pub fn parse(base: &Path, sources: &Sources, file: u32, problems: &mut Problems)
         problems.push(problem.help("start with `[daemon]` and `roster = \"roster.toml\"`"));
         None
     };
-    let mut read = BTreeMap::new();
+    let mut read: BTreeMap<String, Target> = BTreeMap::new();
+    let mut broken = BTreeSet::new();
     for (name, value) in targets.into_iter().flat_map(Table::into_named) {
         let name = rules::NAME.check(name, problems);
-        if let Some(table) = value.into_table(format!("targets.{}", name.value), problems)
-            && let Some(target) = read_target(&name.value, table, problems)
-        {
-            read.insert(name.value, target);
+        let table = value.into_table(format!("targets.{}", name.value), problems);
+        match table.and_then(|table| read_target(&name.value, table, problems)) {
+            Some(target) => {
+                check_place(&read, &target, name.place, problems);
+                read.insert(name.value, target);
+            }
+            None => _ = broken.insert(name.value),
         }
     }
     if read.is_empty() && problems.counts().0 == before {
@@ -181,13 +196,28 @@ pub fn parse(base: &Path, sources: &Sources, file: u32, problems: &mut Problems)
             format!("{} targets are more than the limit of {TARGETS_MAX}", read.len()),
         ));
     }
-    (problems.counts().0 == before).then_some(())?;
-    Some(Settings { daemon: daemon?, targets: read })
+    Some(Settings { daemon: daemon?, targets: read, broken })
+}
+
+/// Two targets of one place would undo each other's work for ever.
+fn check_place(
+    read: &BTreeMap<String, Target>,
+    target: &Target,
+    place: input::Place,
+    problems: &mut Problems,
+) {
+    if let Some(twin) = read.values().find(|t| t.place() == target.place()) {
+        let message =
+            format!("targets `{}` and `{}` are the same place: {}", twin.name, target.name, target.place());
+        problems.push(
+            Problem::at(place, message).help("merge the two; roles can differ by user, not by target name"),
+        );
+    }
 }
 
 fn read_daemon(mut t: Table<'_>, base: &Path, problems: &mut Problems) -> Option<Daemon> {
     let roster = t.required("roster", problems);
-    let interval = duration(&mut t, "interval", problems).unwrap_or(Duration::from_secs(300));
+    let interval = span(&mut t, "interval", "1s", "168h", problems).unwrap_or(Duration::from_secs(300));
     let jitter = t.string("jitter", problems).map_or(0.1, |text| share(&text, problems));
     let listen = t.string("listen", problems);
     if let Some(text) = &listen
@@ -201,26 +231,15 @@ fn read_daemon(mut t: Table<'_>, base: &Path, problems: &mut Problems) -> Option
     let state_dir = base.join(t.string("state_dir", problems).map_or_else(|| "state".into(), |s| s.value));
     let audit =
         t.string("audit", problems).map_or_else(|| state_dir.join("audit.jsonl"), |s| base.join(s.value));
-    let path = t.path("concurrency");
-    let concurrency = t.take("concurrency").and_then(|v| {
-        let place = v.place;
-        let count = v.into_count(&path, problems)?;
-        if !(1..=CONCURRENCY_MAX).contains(&count) {
-            problems.push(Problem::at(place, format!("`{path}` must be from 1 to {CONCURRENCY_MAX}")));
-        }
-        Some(count)
-    });
-    let mut limits = Limits::default();
-    if let Some(timeout) = duration(&mut t, "attempt_timeout", problems) {
-        limits.attempt_timeout = timeout;
-    }
-    if let Some(timeout) = duration(&mut t, "call_timeout", problems) {
-        limits.call_timeout = timeout;
-    }
-    let path = t.path("max_attempts");
-    if let Some(count) = t.take("max_attempts").and_then(|v| v.into_count(&path, problems)) {
-        limits.attempts = u32::try_from(count.clamp(1, 100)).unwrap_or(limits.attempts);
-    }
+    let concurrency = whole(&mut t, "concurrency", 1..=CONCURRENCY_MAX, problems).unwrap_or(16);
+    let default = Limits::default();
+    let attempts = whole(&mut t, "max_attempts", 1..=100, problems).map(|n| n as u32);
+    let limits = Limits {
+        attempts: attempts.unwrap_or(default.attempts),
+        attempt_timeout: span(&mut t, "attempt_timeout", "100ms", "10m", problems)
+            .unwrap_or(default.attempt_timeout),
+        call_timeout: span(&mut t, "call_timeout", "100ms", "1h", problems).unwrap_or(default.call_timeout),
+    };
     t.finish(problems);
     Some(Daemon {
         roster: base.join(roster?.value),
@@ -229,7 +248,7 @@ fn read_daemon(mut t: Table<'_>, base: &Path, problems: &mut Problems) -> Option
         listen: listen.map_or_else(|| "127.0.0.1:9464".into(), |s| s.value),
         state_dir,
         audit,
-        concurrency: usize::try_from(concurrency.unwrap_or(16)).unwrap_or(16),
+        concurrency: concurrency as usize,
         limits,
     })
 }
@@ -242,9 +261,12 @@ fn read_target(name: &str, mut t: Table<'_>, problems: &mut Problems) -> Option<
     let access = Access {
         endpoint_url: t.string("endpoint_url", problems).map(|u| rules::URL.check(u, problems).value),
         profile: t.string("profile", problems).map(|s| s.value),
-        assume_role: t.string("assume_role", problems).map(|a| rules::IAM_ARN.check(a, problems).value),
-        external_id: t.string("external_id", problems).map(|s| s.value),
+        assume_role: t.string("assume_role", problems).map(|a| rules::ROLE_ARN.check(a, problems).value),
+        external_id: t.string("external_id", problems).map(|e| rules::EXTERNAL_ID.check(e, problems).value),
     };
+    if access.external_id.is_some() && access.assume_role.is_none() {
+        problems.push(Problem::at(t.place, "`external_id` goes with `assume_role`"));
+    }
     let mut pace = BTreeMap::new();
     for (operation, value) in t.table("pace", problems).into_iter().flat_map(Table::into_named) {
         let path = format!("targets.{name}.pace.{}", operation.value);
@@ -317,10 +339,11 @@ fn read_rules(kind: Option<ServiceKind>, t: &mut Table<'_>, problems: &mut Probl
         Some(wish)
     });
     let scope = t.table("scope", problems);
-    let owns_something = scope.is_some();
+    let mut owns_something = false;
     let scope = scope.map_or_else(Scope::default, |mut s| {
         let include = globs(&mut s, "include", problems);
         let exclude = globs(&mut s, "exclude", problems);
+        owns_something = include.as_ref().is_some_and(|i| !i.is_empty());
         s.finish(problems);
         Scope::new(include, exclude.unwrap_or_default())
     });
@@ -357,18 +380,55 @@ fn read_rules(kind: Option<ServiceKind>, t: &mut Table<'_>, problems: &mut Probl
 
 fn read_cap(mut t: Table<'_>, problems: &mut Problems) -> RemovalCap {
     let default = RemovalCap::default();
-    let mut number = |key: &'static str, otherwise: f64| {
-        let path = t.path(key);
-        t.take(key).and_then(|v| v.into_number(&path, problems)).unwrap_or(otherwise)
-    };
-    let percent = number("percent", default.percent);
-    let count = number("count", default.count as f64);
-    let min_population = number("min_population", default.min_population as f64);
+    let path = t.path("percent");
+    let percent = t.take("percent").and_then(|v| v.into_number(&path, problems)).unwrap_or(default.percent);
+    let count = whole(&mut t, "count", 0..=1_000_000, problems).map_or(default.count, |n| n as usize);
+    let min_population = whole(&mut t, "min_population", 0..=1_000_000, problems)
+        .map_or(default.min_population, |n| n as usize);
     if percent > 100.0 {
-        problems.push(Problem::at(t.place, format!("`{}` is more than 100", t.path("percent"))));
+        problems.push(Problem::at(t.place, format!("`{path}` is more than 100")));
     }
     t.finish(problems);
-    RemovalCap { percent, count: count as usize, min_population: min_population as usize }
+    RemovalCap { percent, count, min_population }
+}
+
+/// A whole number within a range.
+fn whole(
+    t: &mut Table<'_>,
+    key: &'static str,
+    range: std::ops::RangeInclusive<u64>,
+    problems: &mut Problems,
+) -> Option<u64> {
+    let path = t.path(key);
+    let value = t.take(key)?;
+    let place = value.place;
+    let number = value.into_count(&path, problems)?;
+    if !range.contains(&number) {
+        let message = format!("`{path}` must be from {} to {}", range.start(), range.end());
+        problems.push(Problem::at(place, message));
+    }
+    Some(number)
+}
+
+/// A length of time within a range.
+fn span(
+    t: &mut Table<'_>,
+    key: &'static str,
+    least: &str,
+    most: &str,
+    problems: &mut Problems,
+) -> Option<Duration> {
+    let place = t.place_of(key);
+    let found = duration(t, key, problems)?;
+    let bound = |text: &str| parse_duration(text).unwrap_or_default();
+    if !(bound(least)..=bound(most)).contains(&found) {
+        problems.push(Problem::at(place, format!("`{}` must be from {least} to {most}", t.path(key))));
+    }
+    Some(found)
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    text.parse::<jiff::SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok())
 }
 
 fn globs(t: &mut Table<'_>, key: &'static str, problems: &mut Problems) -> Option<Vec<globset::Glob>> {
@@ -391,7 +451,7 @@ fn glob(text: &Located<String>, problems: &mut Problems) -> Option<globset::Glob
 
 fn duration(t: &mut Table<'_>, key: &'static str, problems: &mut Problems) -> Option<Duration> {
     let text = t.string(key, problems)?;
-    let parsed = text.value.parse::<jiff::SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok());
+    let parsed = parse_duration(&text.value);
     if parsed.is_none() {
         problems.push(
             Problem::at(text.place, format!("`{}` is no length of time", text.value))

@@ -17,6 +17,9 @@ const FILE: &str = "memory.json";
 /// What passes remember.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
+    /// Target -> the place it was: what is remembered of another place under the same name is forgotten.
+    #[serde(default)]
+    pub places: BTreeMap<String, String>,
     /// Target -> roster user -> principal.
     #[serde(default)]
     pub principals: BTreeMap<String, Known>,
@@ -41,6 +44,19 @@ impl Memory {
             warn!("{} is not what rosterd wrote ({e}); going on without it", path.display());
             Memory::default()
         })
+    }
+
+    /// What still holds when a target's name stands for another place now.
+    pub fn of_places(mut self, places: BTreeMap<String, String>) -> Memory {
+        let was = std::mem::take(&mut self.places);
+        let moved = |target: &str| {
+            was.get(target).is_some_and(|place| places.get(target).is_some_and(|now| now != place))
+        };
+        self.principals.retain(|target, _| !moved(target));
+        self.clocks.retain(|change, _| !moved(change.split('/').next().unwrap_or_default()));
+        // A target that this run does not look at is remembered as it was.
+        self.places = was.into_iter().chain(places).collect();
+        self
     }
 
     /// Saves, whole or not at all.

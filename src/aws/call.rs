@@ -182,7 +182,8 @@ impl Caller {
         Fut: Future<Output = Result<O, SdkError<E, HttpResponse>>>,
     {
         let door = &self.door;
-        let deadline = Instant::now() + door.limits.call_timeout;
+        // Waiting for the first turn does not count: a long queue is no failure of the call.
+        let mut deadline: Option<Instant> = None;
         let mut waits = Waits::default();
         let mut uncertain = false;
         let mut number = 1;
@@ -197,6 +198,7 @@ impl Caller {
                 return Err(Failure { uncertain, ..stopped });
             };
             let sent = Instant::now();
+            let deadline = *deadline.get_or_insert(sent + door.limits.call_timeout);
             let answer = tokio::time::timeout(door.limits.attempt_timeout, attempt()).await;
             drop(place);
             let mut failure = match answer {

@@ -217,6 +217,10 @@ where
     let header = |name: &str| raw.and_then(|r| r.headers().get(name)).map(str::to_string);
     let local = |class, message: String| Failure::local(service, operation, class, message);
     let mut failure = match error {
+        // A body that cannot be parsed comes as an error without a code beneath a status of success.
+        SdkError::ServiceError(_) if status.is_some_and(|s| s < 300) => {
+            local(Class::Transient, format!("the answer cannot be read ({})", innermost(error)))
+        }
         SdkError::ServiceError(e) => {
             let code = e.err().code().map(str::to_string);
             let message = e.err().message().unwrap_or("no message").to_string();
@@ -236,7 +240,7 @@ where
         },
     };
     failure.uncertain = match error {
-        SdkError::ServiceError(_) => status.is_some_and(|s| s >= 500),
+        SdkError::ServiceError(_) => status.is_some_and(|s| !(300..500).contains(&s)),
         SdkError::ConstructionFailure(_) => false,
         _ => true,
     };
@@ -247,10 +251,14 @@ where
     failure
 }
 
+/// No service is believed when it asks for a longer wait.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
+
 /// `Retry-After` in seconds, or AWS's own header in milliseconds.
 pub fn retry_after(seconds: Option<&str>, millis: Option<&str>) -> Option<Duration> {
     let seconds = seconds.and_then(|s| s.trim().parse().ok()).map(Duration::from_secs);
-    seconds.or_else(|| millis.and_then(|m| m.trim().parse().ok()).map(Duration::from_millis))
+    let asked = seconds.or_else(|| millis.and_then(|m| m.trim().parse().ok()).map(Duration::from_millis));
+    asked.map(|wait| wait.min(RETRY_AFTER_MAX))
 }
 
 /// The Region in "…your identity region is X".

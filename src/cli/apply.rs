@@ -10,7 +10,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 
-use super::observe::{Pass, interrupted, outlook};
+use super::observe::{Pass, outlook};
 use super::{Exit, TargetOptions, shell};
 use crate::plan::guard::Circumstances;
 use crate::plan::saved::SavedPlan;
@@ -37,11 +37,16 @@ pub struct Options {
 /// Plans or reads a plan, asks, and makes the changes.
 pub async fn run(config: &Path, options: Options) -> anyhow::Result<Exit> {
     let saved = options.plan.as_deref().map(read_saved).transpose()?;
-    let pass = Pass::begin(config, &options.targets).await?;
+    let sandbox = options.targets.sandbox.is_some();
+    if saved.as_ref().is_some_and(|s| s.sandbox != sandbox) {
+        let (made, now) = if sandbox { ("AWS", "a sandbox") } else { ("a sandbox", "AWS") };
+        bail!("the plan was made on {made} and would be applied to {now}; make the plan again");
+    }
+    let pass = Pass::begin(config, &options.targets, saved.as_ref().map(|s| &s.plan)).await?;
     let (plan, moved, hash) = match saved {
         None => {
             let plan = pass.plan(options.force_removals);
-            let hash = saved::hash(&plan, pass.now);
+            let hash = saved::hash(&plan, pass.now, sandbox);
             (plan, Vec::new(), hash)
         }
         Some(saved) => {
@@ -49,7 +54,8 @@ pub async fn run(config: &Path, options: Options) -> anyhow::Result<Exit> {
             let circumstances =
                 Circumstances { clocks: &pass.connection.memory.clocks, now: pass.now, force_removals };
             let (settings, observations) = (&pass.files.settings, &pass.observations);
-            let verified = verify::verify(&saved.plan, settings, observations, circumstances);
+            let verified =
+                verify::verify(&saved.plan, settings, observations, circumstances, &options.targets.targets);
             let (plan, moved) = verified.map_err(anyhow::Error::msg)?;
             (plan, moved, saved.hash)
         }
@@ -71,6 +77,7 @@ pub async fn run(config: &Path, options: Options) -> anyhow::Result<Exit> {
         &pass.files.desired,
         &pass.observations,
         &plan,
+        &pass.plan(options.force_removals),
         &report,
         Timestamp::now(),
     );
@@ -106,18 +113,8 @@ async fn carry_out(pass: &Pass, plan: &Plan, hash: &str) -> anyhow::Result<Repor
     };
     let (apis, door) = (&connection.apis, &connection.door);
     let work = reconcile::apply(plan, hash, apis, door, settings.daemon.concurrency, &audit, &tell);
-    tokio::pin!(work);
-    let report = tokio::select! {
-        report = &mut work => report,
-        signal = interrupted() => {
-            bar.suspend(|| anstream::eprintln!("{signal}: finishing the calls under way, starting no new one"));
-            connection.stop.send_replace(true);
-            tokio::select! {
-                report = &mut work => report,
-                _ = interrupted() => bail!("{signal} twice: calls under way were cut off; run `rosterd plan` to see where things stand"),
-            }
-        }
-    };
+    pass.signals.writing();
+    let report = work.await;
     bar.finish_and_clear();
     Ok(report)
 }

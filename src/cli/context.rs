@@ -48,7 +48,7 @@ pub fn read(config: &Path) -> anyhow::Result<Files> {
     let mut sources = Sources::default();
     let mut problems = Problems::default();
     let settings = config::load(config, &mut sources, &mut problems);
-    let roster = settings.as_ref().and_then(|s| roster::load(s, &mut sources, &mut problems));
+    let roster = settings.as_ref().map(|s| roster::load(s, &mut sources, &mut problems));
     let desired = match (&settings, &roster) {
         (Some(settings), Some(roster)) => roster::resolve(roster, settings, today(), &mut problems),
         _ => BTreeMap::new(),
@@ -124,7 +124,9 @@ impl Connection {
             let api = client::connect(target, url.as_deref(), &http, limits, &door).await;
             apis.insert(target.name.clone(), api);
         }
-        Ok(Connection { apis, door, stop, memory: Memory::load(&memory_dir), memory_dir, sandbox })
+        let places = settings.targets.values().map(|t| (t.name.clone(), t.place())).collect();
+        let memory = Memory::load(&memory_dir).of_places(places);
+        Ok(Connection { apis, door, stop, memory, memory_dir, sandbox })
     }
 
     /// Keeps what the sandbox holds now, for the next command.

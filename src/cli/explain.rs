@@ -24,7 +24,7 @@ pub struct Options {
 
 /// Explains one user.
 pub async fn run(config: &Path, options: Options) -> anyhow::Result<Exit> {
-    let pass = Pass::begin(config, &options.targets).await?;
+    let pass = Pass::begin(config, &options.targets, None).await?;
     pass.connection.save_sandbox()?;
     let roster = &pass.files.roster;
     let Some((id, user)) = find(roster, &options.user) else {

@@ -1,14 +1,18 @@
 //! The first half of `plan`, `apply` and `explain`: connect, read, compare.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 use super::TargetOptions;
 use super::context::{self, Connection, Files};
 use super::exit::Exit;
-use crate::plan::Plan;
+use crate::plan::{Plan, Subject};
 use crate::reconcile::{self, Observations};
 
 /// A pass up to its plan.
@@ -21,30 +25,39 @@ pub struct Pass {
     pub observations: Observations,
     /// When they were read.
     pub now: Timestamp,
+    /// What an interrupt does just now.
+    pub signals: Signals,
 }
 
 impl Pass {
-    /// Reads files and targets.
-    pub async fn begin(config: &std::path::Path, options: &TargetOptions) -> anyhow::Result<Pass> {
+    /// Reads files and targets; those of a saved plan, where there is one.
+    pub async fn begin(
+        config: &std::path::Path,
+        options: &TargetOptions,
+        saved: Option<&Plan>,
+    ) -> anyhow::Result<Pass> {
         let mut files = context::read(config)?;
         context::keep_targets(&mut files, &options.targets)?;
+        for change in saved.into_iter().flat_map(Plan::changes) {
+            let (target, _) = change.id.split_once('/').unwrap_or_default();
+            if let (Some(desired), Subject::Member { container, .. } | Subject::Group { name: container }) =
+                (files.desired.get_mut(target), &change.subject)
+            {
+                desired.also_read(container);
+            }
+        }
         let connection = Connection::open(&files, options.sandbox.as_deref()).await?;
+        let signals = Signals::listen(connection.stop.clone());
         let now = Timestamp::now();
         let spinner = spinner("reading the targets");
-        let observations = tokio::select! {
-            observations = reconcile::observe(&connection.apis, &files.desired) => observations,
-            signal = interrupted() => {
-                spinner.finish_and_clear();
-                anyhow::bail!("{signal} while reading the targets; nothing was written");
-            }
-        };
+        let observations = reconcile::observe(&connection.apis, &files.desired).await;
         spinner.finish_and_clear();
-        Ok(Pass { files, connection, observations, now })
+        Ok(Pass { files, connection, observations, now, signals })
     }
 
     /// Compares and guards.
     pub fn plan(&self, force_removals: bool) -> Plan {
-        let Pass { files, connection, observations, now } = self;
+        let Pass { files, connection, observations, now, signals: _ } = self;
         reconcile::plan(
             &files.settings,
             &files.desired,
@@ -66,17 +79,62 @@ pub fn outlook(plan: &Plan) -> Exit {
     unread.worst(if plan.is_held_by_guard() { Exit::Held } else { Exit::Done })
 }
 
-/// Waits for SIGINT or SIGTERM.
-pub async fn interrupted() -> &'static str {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        let _ = tokio::signal::ctrl_c().await;
-        return "interrupted";
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => "interrupted",
-        _ = terminate.recv() => "terminated",
+/// What SIGINT and SIGTERM do from the start of a pass to its end: before the first write they end the
+/// process, for nothing is half done; after it they stop new calls, and a second one ends the process.
+pub struct Signals {
+    writing: Arc<AtomicBool>,
+}
+
+impl Signals {
+    fn listen(stop: watch::Sender<bool>) -> Signals {
+        let writing = Arc::new(AtomicBool::new(false));
+        let is_writing = Arc::clone(&writing);
+        tokio::spawn(async move {
+            let mut streams = streams();
+            let signal = next_signal(&mut streams).await;
+            if !is_writing.load(Ordering::SeqCst) {
+                anstream::eprintln!("{signal}: nothing was written");
+                std::process::exit(1);
+            }
+            anstream::eprintln!("{signal}: finishing the calls under way, starting no new one");
+            stop.send_replace(true);
+            let signal = next_signal(&mut streams).await;
+            anstream::eprintln!(
+                "{signal} again: calls under way were cut off; `rosterd plan` shows where things stand"
+            );
+            std::process::exit(1);
+        });
+        Signals { writing }
     }
+
+    /// From here on calls change something.
+    pub fn writing(&self) {
+        self.writing.store(true, Ordering::SeqCst);
+    }
+}
+
+type Streams = (Option<Signal>, Option<Signal>);
+
+fn streams() -> Streams {
+    (signal(SignalKind::interrupt()).ok(), signal(SignalKind::terminate()).ok())
+}
+
+async fn next_signal((interrupt, terminate): &mut Streams) -> &'static str {
+    async fn one(stream: &mut Option<Signal>) {
+        match stream {
+            Some(stream) => _ = stream.recv().await,
+            None => std::future::pending().await,
+        }
+    }
+    tokio::select! {
+        () = one(interrupt) => "interrupted",
+        () = one(terminate) => "terminated",
+    }
+}
+
+/// Waits for SIGINT or SIGTERM.
+pub async fn interrupted() {
+    next_signal(&mut streams()).await;
 }
 
 fn spinner(what: &'static str) -> ProgressBar {

@@ -43,12 +43,12 @@ pub struct Options {
 
 /// Plans, and saves the plan where asked to.
 pub async fn run(config: &Path, options: Options) -> anyhow::Result<Exit> {
-    let pass = Pass::begin(config, &options.targets).await?;
+    let pass = Pass::begin(config, &options.targets, None).await?;
     pass.connection.save_sandbox()?;
     let plan = pass.plan(options.force_removals);
     let pending = options.detailed_exitcode && plan.ready() > 0;
     let exit = outlook(&plan).worst(if pending { Exit::Pending } else { Exit::Done });
-    let saved = SavedPlan::new(plan, pass.now);
+    let saved = SavedPlan::new(plan, pass.now, options.targets.sandbox.is_some());
     let text = match options.format {
         Format::Text => render::text(&saved.plan),
         Format::Json => saved.to_json(),

@@ -17,6 +17,9 @@ pub struct Rule {
     compiled: OnceLock<Regex>,
 }
 
+/// Something to see, and no line break or other control character.
+const ONE_LINE: &str = r"^[^\p{Cc}]*[^\p{Cc}\s][^\p{Cc}]*$";
+
 /// `max` of texts whose model states none; a sane bound all the same.
 const UNSTATED_MAX: usize = 2048;
 
@@ -67,9 +70,27 @@ pub static IAM_ARN: Rule = Rule::new(
     "ARN of an IAM user or role",
     20,
     2048,
-    r"^arn:aws[a-z-]*:iam::\d{12}:(user|role)/[\w+=,.@/-]+$",
+    r"^arn:aws[a-z-]*:iam::[0-9]{12}:(user|role)/[a-zA-Z0-9_+=,.@/-]+$",
     "arn:aws:iam::123456789012:role/Analyst",
 );
+/// What DataZone takes for an ARN: the commercial partition only.
+pub static DATAZONE_ARN: Rule = Rule::new(
+    "IAM ARN for DataZone",
+    20,
+    2048,
+    r"^arn:aws:iam::[0-9]{12}:.+$",
+    "arn:aws:iam::123456789012:role/Analyst",
+);
+/// What `assume_role` takes.
+pub static ROLE_ARN: Rule = Rule::new(
+    "ARN of an IAM role",
+    20,
+    2048,
+    r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[a-zA-Z0-9_+=,.@/-]+$",
+    "arn:aws:iam::123456789012:role/rosterd",
+);
+/// `ExternalId` of AssumeRole.
+pub static EXTERNAL_ID: Rule = Rule::new("external id", 2, 1224, r"^[a-zA-Z0-9_+=,.@:/-]*$", "rosterd-prod");
 /// The `principalId` that tells two IAM roles of one ARN apart.
 pub static IAM_PRINCIPAL_ID: Rule =
     Rule::new("IAM principal id", 16, 128, r"^[A-Za-z0-9:_+=,.@-]+$", "AROAEXAMPLEEXAMPLE123");
@@ -104,17 +125,17 @@ pub static FINSPACE_EMAIL: Rule = Rule::new(
     "alice@example.com",
 );
 /// `firstName` and `lastName`.
-pub static PERSON_NAME: Rule = Rule::new("first or last name", 1, 50, r"\S", "Alice");
+pub static PERSON_NAME: Rule = Rule::new("first or last name", 1, 50, ONE_LINE, "Alice");
 /// `apiAccessPrincipalArn`.
 pub static FINSPACE_PRINCIPAL_ARN: Rule = Rule::new(
     "ARN of an IAM role",
     20,
     2048,
-    r"^arn:aws[a-z\-]*:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+$",
+    r"^arn:aws[a-z\-]*:iam::[0-9]{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+$",
     "arn:aws:iam::123456789012:role/finspace-api",
 );
 /// `name` of a permission group.
-pub static FINSPACE_GROUP: Rule = Rule::new("FinSpace permission group name", 1, 255, r"\S", "quants");
+pub static FINSPACE_GROUP: Rule = Rule::new("FinSpace permission group name", 1, 255, ONE_LINE, "quants");
 /// `description` of a permission group.
 pub static FINSPACE_DESCRIPTION: Rule =
     Rule::new("permission group description", 1, 4000, r"(?s)^.*$", "Quantitative analysts");
@@ -124,7 +145,9 @@ pub static TAG_KEY: Rule = Rule::new("tag key", 1, 128, r"(?s)^.*$", "team");
 pub static TAG_VALUE: Rule = Rule::new("tag value", 1, 256, r"(?s)^.*$", "analytics");
 /// `CustomFederationProviderUrl`.
 pub static URL: Rule = Rule::new("URL", 9, UNSTATED_MAX, r"^https?://[^\s]+$", "https://idp.example.com");
+/// `ExternalLoginId`.
+pub static LOGIN_ID: Rule = Rule::new("id at the login provider", 1, UNSTATED_MAX, ONE_LINE, "alice");
 /// A Region.
-pub static REGION: Rule = Rule::new("AWS Region", 6, 32, r"^[a-z]{2,}(-[a-z]+)+-\d+$", "eu-west-1");
+pub static REGION: Rule = Rule::new("AWS Region", 6, 32, r"^[a-z]{2,}(-[a-z]+)+-[0-9]+$", "eu-west-1");
 /// A name a person gives in these files: users, roles, targets.
 pub static NAME: Rule = Rule::new("name", 1, 128, r"^[A-Za-z0-9][A-Za-z0-9._@+-]*$", "alice");

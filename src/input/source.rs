@@ -4,6 +4,7 @@
 //! one go. Rendering is left to `annotate-snippets`, the crate behind rustc's own messages.
 
 use std::fmt::Write as _;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
@@ -53,15 +54,17 @@ impl Sources {
                 .help("check the path and that this user may read the file")
         };
         let meta = std::fs::metadata(path).map_err(|e| unreadable(e.to_string()))?;
-        if meta.len() > FILE_BYTES_MAX {
-            return Err(Problem::anywhere(format!(
-                "{} has {} bytes, more than the limit of {FILE_BYTES_MAX} (64 MiB)",
-                path.display(),
-                meta.len()
-            ))
-            .help("split the roster into a folder of *.toml files"));
+        if !meta.is_file() {
+            return Err(unreadable("it is no regular file".into()));
         }
-        let bytes = std::fs::read(path).map_err(|e| unreadable(e.to_string()))?;
+        let mut bytes = Vec::new();
+        let opened = std::fs::File::open(path);
+        let read = opened.and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
+        read.map_err(|e| unreadable(e.to_string()))?;
+        if bytes.len() as u64 > FILE_BYTES_MAX {
+            let message = format!("{} has more than {FILE_BYTES_MAX} bytes (64 MiB)", path.display());
+            return Err(Problem::anywhere(message).help("split the roster into a folder of *.toml files"));
+        }
         let text = String::from_utf8(bytes)
             .map_err(|e| unreadable(format!("byte {} is not UTF-8", e.utf8_error().valid_up_to())))?;
         Ok(self.add(path, text))

@@ -45,8 +45,13 @@ pub fn parse<'s>(sources: &'s Sources, file: u32, problems: &mut Problems) -> Op
     let text = sources.text(file);
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
-        let place = Place::new(file, error.span().unwrap_or(0..0));
-        problems.push(Problem::at(place, error.message().trim_end()).label("not valid TOML"));
+        let span = error.span().unwrap_or(0..0);
+        let place = Place::new(file, span.clone());
+        let mut message = error.message().trim_end().to_string();
+        if message == "duplicate key" {
+            message = format!("duplicate key `{}`", text.get(span).unwrap_or_default());
+        }
+        problems.push(Problem::at(place, message).label("not valid TOML"));
     }
     let place = Place::new(file, 0..0);
     errors.is_empty().then(|| Table::new(String::new(), place, file, root.into_inner()))
@@ -121,6 +126,12 @@ impl<'i> Table<'i> {
         }
     }
 
+    /// Where the value of a key stands, or the table where the key is not there.
+    pub fn place_of(&self, key: &str) -> Place {
+        let entry = self.entries.iter().find(|e| e.key == key);
+        entry.and_then(|e| e.value.as_ref()).map_or(self.place, |v| v.place)
+    }
+
     /// The dotted path of a key in this table.
     pub fn path(&self, key: &str) -> String {
         if self.name.is_empty() { key.into() } else { format!("{}.{key}", self.name) }
@@ -130,8 +141,10 @@ impl<'i> Table<'i> {
 impl<'i> Value<'i> {
     fn wrong(&self, path: &str, expected: &str, problems: &mut Problems) {
         let found = self.value.type_str();
-        let message = format!("`{path}` must be {expected}, found {found}");
-        problems.push(Problem::at(self.place, message));
+        let problem = Problem::at(self.place, format!("`{path}` must be {expected}, found {found}"));
+        let unquoted =
+            expected == "a string" && matches!(found, "integer" | "float" | "boolean" | "datetime");
+        problems.push(if unquoted { problem.help("put it in quotes") } else { problem });
     }
 
     /// True for `false` and `true`.
@@ -202,12 +215,12 @@ impl<'i> Value<'i> {
 
     /// A number that is not negative, whole or not, or a problem.
     pub fn into_number(self, path: &str, problems: &mut Problems) -> Option<f64> {
-        let text = self
+        let whole = self
             .value
-            .as_float()
-            .map(|f| f.as_str().to_string())
-            .or_else(|| self.value.as_integer().map(|i| i.as_str().to_string()));
-        let number = text.and_then(|t| t.replace('_', "").parse::<f64>().ok());
+            .as_integer()
+            .and_then(|i| i64::from_str_radix(&i.as_str().replace('_', ""), i.radix()).ok());
+        let float = || self.value.as_float().and_then(|f| f.as_str().replace('_', "").parse::<f64>().ok());
+        let number = whole.map(|n| n as f64).or_else(float);
         let number = number.filter(|n| n.is_finite() && *n >= 0.0);
         if number.is_none() {
             self.wrong(path, "a number that is not negative", problems);

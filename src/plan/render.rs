@@ -45,9 +45,10 @@ fn text_target(out: &mut String, target: &TargetPlan) {
     for change in target.changes.iter().take(LINES_MAX) {
         if change.subject.key() != principal {
             principal = change.subject.key();
+            let shown = visible(principal);
             let user =
                 change.user.as_ref().map_or(String::new(), |user| format!("  {DIM}users.{user}{DIM:#}"));
-            let _ = writeln!(out, "  {principal}{user}");
+            let _ = writeln!(out, "  {shown}{user}");
         }
         text_change(out, change);
     }
@@ -126,7 +127,12 @@ pub fn what(change: &Change) -> String {
         };
         separator = ", ";
     }
-    text
+    visible(&text)
+}
+
+/// Nothing that a service or a roster holds may forge lines or move the cursor.
+fn visible(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// Who asks for a change: roles, the user's own entry, or nobody.
@@ -201,8 +207,13 @@ pub fn markdown(plan: &Plan) -> String {
                 }
                 Verdict::Held { by, reason } => format!("**held back by {by}**: {reason}"),
             };
-            let cells =
-                [symbol(change).0.to_string(), code(change.subject.key()), what(change), cause(change), note];
+            let cells = [
+                symbol(change).0.to_string(),
+                code(&visible(change.subject.key())),
+                what(change),
+                cause(change),
+                note,
+            ];
             let cells = cells.map(|c| escape(&c));
             let _ = writeln!(out, "| {} |", cells.join(" | "));
         }

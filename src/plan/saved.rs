@@ -26,7 +26,9 @@ pub struct SavedPlan {
     pub rosterd_version: String,
     /// When the targets were observed.
     pub created: Timestamp,
-    /// SHA-256 over `created` and `plan`.
+    /// It was made on a sandbox, and is for that sandbox only.
+    pub sandbox: bool,
+    /// SHA-256 over `created`, `sandbox` and `plan`.
     pub hash: String,
     /// Calls the ready changes make, by service and operation; for readers, not read back.
     pub calls: BTreeMap<String, BTreeMap<String, usize>>,
@@ -53,7 +55,7 @@ pub enum SavedPlanError {
 
 impl SavedPlan {
     /// Puts a plan on paper.
-    pub fn new(plan: Plan, created: Timestamp) -> Self {
+    pub fn new(plan: Plan, created: Timestamp, sandbox: bool) -> Self {
         let mut calls: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
         for ((service, operation), count) in cost::calls(&plan) {
             calls.entry(service.into()).or_default().insert(operation.into(), count);
@@ -62,7 +64,8 @@ impl SavedPlan {
             format_version: FORMAT_VERSION,
             rosterd_version: env!("CARGO_PKG_VERSION").into(),
             created,
-            hash: hash(&plan, created),
+            sandbox,
+            hash: hash(&plan, created, sandbox),
             calls,
             plan,
         }
@@ -86,7 +89,7 @@ impl SavedPlan {
         }
         let (plan, created) = (value.get("plan").cloned(), value.get("created").cloned());
         let saved: SavedPlan = serde_json::from_value(value).map_err(malformed)?;
-        if digest(&plan.unwrap_or_default(), &created.unwrap_or_default()) != saved.hash {
+        if digest(&plan.unwrap_or_default(), &created.unwrap_or_default(), saved.sandbox) != saved.hash {
             return Err(SavedPlanError::Tampered);
         }
         Ok(saved)
@@ -94,14 +97,15 @@ impl SavedPlan {
 }
 
 /// The hash of a plan: in the file, and in every audit line of its application.
-pub fn hash(plan: &Plan, created: Timestamp) -> String {
+pub fn hash(plan: &Plan, created: Timestamp, sandbox: bool) -> String {
     let plan = serde_json::to_value(plan).expect("a plan has string keys only");
-    digest(&plan, &Value::String(created.to_string()))
+    digest(&plan, &Value::String(created.to_string()), sandbox)
 }
 
 /// Over values as read, so that a member this version does not know is noticed too.
-fn digest(plan: &Value, created: &Value) -> String {
+fn digest(plan: &Value, created: &Value, sandbox: bool) -> String {
     let mut hasher = Sha256::new();
+    hasher.update([u8::from(sandbox)]);
     hasher.update(created.to_string());
     hasher.update(plan.to_string());
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()

@@ -108,7 +108,7 @@ impl<'a> Run<'a> {
             let Some((at, status, note, outcome)) = running.next().await else { break };
             let change = changes[at];
             if let Some(created) = outcome.created {
-                made.0.insert(change.id.clone(), created);
+                made.ids.insert(change.id.clone(), created);
             }
             unrecorded |= note.as_deref().is_some_and(|n| n.starts_with(UNRECORDED));
             self.end(change, status, note, &mut entries);
@@ -148,7 +148,11 @@ impl<'a> Run<'a> {
                 info!(target_name = self.target.target, change = change.kind.to_string(), "done");
                 (Status::Done, outcome.note.clone(), outcome)
             }
-            Some(Err(failure)) if failure.class == Class::Interrupted && !failure.uncertain => {
+            Some(Err(failure))
+                if failure.class == Class::Interrupted
+                    && line.request_ids.is_empty()
+                    && !failure.uncertain =>
+            {
                 return (at, Status::NotStarted, None, Outcome::default());
             }
             Some(Err(failure)) => {
@@ -177,8 +181,8 @@ const UNRECORDED: &str = "not recorded, so nothing more is written:";
 impl Made {
     /// The references one change may need.
     fn clone_for(&self, change: &Change) -> Made {
-        let needed = change.after.iter().filter_map(|id| Some((id.clone(), self.0.get(id)?.clone())));
-        Made(needed.collect())
+        let needed = change.after.iter().filter_map(|id| Some((id.clone(), self.ids.get(id)?.clone())));
+        Made { ids: needed.collect(), fresh: !change.after.is_empty() }
     }
 }
 

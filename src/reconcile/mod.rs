@@ -7,7 +7,7 @@
 pub mod execute;
 pub mod verify;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 
@@ -89,12 +89,14 @@ pub async fn apply(
     report
 }
 
-/// What to remember after a pass: principals that are there now, clocks of removals still due.
+/// What to remember after a pass: principals that are there now, clocks of removals still due. `plan` is
+/// what was applied, `pending` what the roster asks for; they differ where a saved plan was applied.
 pub fn remember(
     memory: &Memory,
     desired: &BTreeMap<String, Desired>,
     observations: &Observations,
     plan: &Plan,
+    pending: &Plan,
     report: &Report,
     now: Timestamp,
 ) -> Memory {
@@ -106,17 +108,28 @@ pub fn remember(
         let wanted = wanted.principals();
         known.retain(|user, _| wanted.contains_key(user));
         for (user, key) in wanted {
-            if observed.contains(&key) || created.contains(&key.as_str()) {
+            if created.contains(key.as_str())
+                || (observed.contains(&key) && !renamed(known.get(&user), &key, observed))
+            {
                 known.insert(user, key);
             }
         }
     }
-    let clocks: Clocks = guard::wind(&memory.clocks, plan, now);
-    Memory { principals, clocks }
+    let mut clocks: Clocks = guard::wind(&memory.clocks, pending, now);
+    // A removal that was made starts anew, should the same thing come back.
+    for entry in report.entries.iter().filter(|e| e.status == Status::Done) {
+        clocks.remove(&entry.change);
+    }
+    Memory { places: memory.places.clone(), principals, clocks }
 }
 
-fn created<'p>(plan: Option<&'p TargetPlan>, report: &Report) -> Vec<&'p str> {
-    let made: std::collections::HashSet<&str> =
+/// True while a user's old principal is still there: until somebody has dealt with it, it is not forgotten.
+fn renamed(old: Option<&String>, new: &str, observed: &Observed) -> bool {
+    old.is_some_and(|old| !old.eq_ignore_ascii_case(new) && observed.contains(old))
+}
+
+fn created<'p>(plan: Option<&'p TargetPlan>, report: &Report) -> HashSet<&'p str> {
+    let made: HashSet<&str> =
         report.entries.iter().filter(|e| e.status == Status::Done).map(|e| e.change.as_str()).collect();
     let creations = plan.into_iter().flat_map(|p| &p.changes).filter(|c| c.kind == Kind::CreateUser);
     creations.filter(|c| made.contains(c.id.as_str())).map(|c| c.subject.key()).collect()

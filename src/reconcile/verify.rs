@@ -17,17 +17,18 @@ pub struct Moved {
     pub why: String,
 }
 
-/// The part of a saved plan that still holds, and what moved. `Err` when the settings no longer have a
+/// `only` names the targets to look at; empty means all. The part of a saved plan that still holds, and what moved. `Err` when the settings no longer have a
 /// target, or have another place under its name.
 pub fn verify(
     saved: &Plan,
     settings: &Settings,
     observations: &Observations,
     circumstances: Circumstances<'_>,
+    only: &[String],
 ) -> Result<(Plan, Vec<Moved>), String> {
     let mut plan = Plan::default();
     let mut moved = Vec::new();
-    for saved in &saved.targets {
+    for saved in saved.targets.iter().filter(|t| only.is_empty() || only.contains(&t.target)) {
         let name = &saved.target;
         let target = settings.targets.get(name).ok_or_else(|| {
             format!("the plan is for a target `{name}` that the settings do not have; make the plan again")
@@ -53,14 +54,22 @@ pub fn verify(
             if !change.is_ready() {
                 return false;
             }
-            let mut differing = change.fields.iter().filter_map(|field| {
-                let now = observed.current(&change.subject, &field.name);
+            let carried = change
+                .action
+                .carried()
+                .into_iter()
+                .filter(|(name, _)| !change.fields.iter().any(|f| f.name == *name));
+            let carried = carried.map(|(name, value)| (name.to_string(), Some(value)));
+            let olds = change.fields.iter().map(|f| (f.name.clone(), f.old.clone())).chain(carried);
+            let mut differing = olds.filter_map(|(name, old)| {
+                let now = observed.current(&change.subject, &name);
                 let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".into());
-                (now != field.old).then(|| {
-                    format!("{} was {} when planned and is {} now", field.name, text(&field.old), text(&now))
-                })
+                (now != old)
+                    .then(|| format!("{name} was {} when planned and is {} now", text(&old), text(&now)))
             });
-            let why = differing.next();
+            // What it depends on comes before it in a plan.
+            let lost = change.after.iter().find(|id| moved.iter().any(|m: &Moved| m.change == **id));
+            let why = lost.map(|id| format!("it needs {id}, which moved")).or_else(|| differing.next());
             moved.extend(why.iter().map(|why| Moved { change: change.id.clone(), why: why.clone() }));
             why.is_none()
         });

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::schema::{Access, Group, Person, Role, Roster, USERS_MAX, User};
-use crate::config::{Settings, word};
+use crate::config::{Settings, Target, word};
 use crate::input::{Located, Problem, Problems, Sources, Table, rules, table};
 use crate::service::quicksight::ExternalLogin;
 use crate::service::{ServiceKind, State, Word, finspace};
 
-/// Reads the roster the settings name.
-pub fn load(settings: &Settings, sources: &mut Sources, problems: &mut Problems) -> Option<Roster> {
+/// Reads the roster the settings name, as far as it can be read: what is wrong goes to `problems`.
+pub fn load(settings: &Settings, sources: &mut Sources, problems: &mut Problems) -> Roster {
     let before = problems.counts().0;
     let path = &settings.daemon.roster;
     let mut files = Vec::new();
@@ -30,11 +30,12 @@ pub fn load(settings: &Settings, sources: &mut Sources, problems: &mut Problems)
     for file in files {
         read_file(&mut roster, settings, sources, file, problems);
     }
-    if problems.counts().0 == before {
-        check_names(&roster, problems);
+    let complete = problems.counts().0 == before;
+    check_names(&roster, problems);
+    if complete {
         check_size(&roster, path, problems);
     }
-    (problems.counts().0 == before).then_some(roster)
+    roster
 }
 
 fn roster_files(path: &Path) -> Result<Vec<PathBuf>, Problem> {
@@ -71,6 +72,7 @@ fn read_file(
     let users = root.table("users", problems);
     root.finish(problems);
     for (name, t) in named(roles, problems) {
+        let name = rules::NAME.check(name, problems);
         let role = read_role(settings, &name, t, problems);
         twice(roster.roles.get(&name.value).map(|r| r.place), "role", &name, problems);
         roster.roles.insert(name.value, role);
@@ -129,18 +131,22 @@ fn read_role(settings: &Settings, name: &Located<String>, mut t: Table<'_>, prob
             Some(known) => {
                 targets.insert(target.value, Access::read(known.kind(), block, problems));
             }
-            None => problems.push(unknown_target(settings, &target)),
+            None => unknown_target(settings, &target, problems),
         }
     }
     t.finish(problems);
     Role { place: name.place, description, services, targets }
 }
 
-fn unknown_target(settings: &Settings, target: &Located<String>) -> Problem {
-    let problem = Problem::at(target.place, format!("unknown target `{}`", target.value));
+fn unknown_target(settings: &Settings, target: &Located<String>, problems: &mut Problems) {
+    if settings.broken.contains(&target.value) {
+        return;
+    }
     let names = settings.targets.keys().map(String::as_str);
     let known: Vec<&str> = names.clone().collect();
-    problem.help(format!("the settings have: {}", known.join(", "))).suggest(&target.value, names)
+    let problem = Problem::at(target.place, format!("unknown target `{}`", target.value));
+    let problem = problem.help(format!("the settings have: {}", known.join(", ")));
+    problems.push(problem.suggest(&target.value, names));
 }
 
 fn read_group(name: &Located<String>, mut t: Table<'_>, problems: &mut Problems) -> Group {
@@ -157,16 +163,31 @@ fn read_group(name: &Located<String>, mut t: Table<'_>, problems: &mut Problems)
         let path = t.path("application_permissions");
         let permissions = t.take("application_permissions").and_then(|v| v.into_strings(&path, problems));
         t.finish(problems);
-        let permissions = permissions?;
+        rules::FINSPACE_GROUP.check(name.clone(), problems);
+        let Some(permissions) = permissions else {
+            if description.is_some() {
+                let message =
+                    format!("`application_permissions` is missing in groups.{}.finspace", name.value);
+                let help = "list them to have the group created, or leave both out for a group that is there";
+                problems.push(Problem::at(name.place, message).help(help));
+            }
+            return None;
+        };
         let application_permissions =
             permissions.iter().filter_map(|p| word(p, "application permission", problems)).collect();
         Some(finspace::GroupDefinition { description, application_permissions })
     });
+    if quicksight.is_none() && finspace.is_none() {
+        let problem = Problem::at(name.place, format!("group `{}` is for no service", name.value));
+        problems
+            .push(problem.help("add `quicksight = {}` or `finspace = { application_permissions = [ … ] }`"));
+    }
     t.finish(problems);
     Group { place: name.place, quicksight, finspace }
 }
 
 fn read_user(settings: &Settings, name: &Located<String>, mut t: Table<'_>, problems: &mut Problems) -> User {
+    let before = problems.counts().0;
     let person = read_person(&mut t, problems);
     let path = t.path("roles");
     let roles = t.take("roles").and_then(|v| v.into_strings(&path, problems)).unwrap_or_default();
@@ -176,19 +197,22 @@ fn read_user(settings: &Settings, name: &Located<String>, mut t: Table<'_>, prob
     let mut on = BTreeMap::new();
     for (target, mut t) in named(t.table("on", problems), problems) {
         let mut person = read_person(&mut t, problems);
-        person.user_name =
-            t.string("user_name", problems).map(|n| rules::QUICKSIGHT_USER_NAME.check(n, problems).value);
-        person.identity_type =
-            t.string("identity_type", problems).and_then(|s| word(&s, "identity_type", problems));
+        let kind = settings.targets.get(&target.value).map(Target::kind);
+        if kind.is_none_or(|k| k == ServiceKind::QuickSight) {
+            let user_name = t.string("user_name", problems);
+            person.user_name = user_name.map(|n| rules::QUICKSIGHT_USER_NAME.check(n, problems).value);
+            let identity_type = t.string("identity_type", problems);
+            person.identity_type = identity_type.and_then(|s| word(&s, "identity_type", problems));
+        }
         t.finish(problems);
-        if settings.targets.contains_key(&target.value) {
-            on.insert(target.value, person);
-        } else {
-            problems.push(unknown_target(settings, &target));
+        match kind {
+            Some(_) => _ = on.insert(target.value, person),
+            None => unknown_target(settings, &target, problems),
         }
     }
     t.finish(problems);
-    User { place: name.place, person, roles, state: state.unwrap_or(State::Active), expires, on }
+    let is_broken = problems.counts().0 > before;
+    User { place: name.place, person, roles, state: state.unwrap_or(State::Active), expires, on, is_broken }
 }
 
 fn read_person(t: &mut Table<'_>, problems: &mut Problems) -> Person {
@@ -203,10 +227,6 @@ fn read_person(t: &mut Table<'_>, problems: &mut Problems) -> Person {
     let session_name = text("session_name", &rules::SESSION_NAME);
     let iam_principal_id = text("iam_principal_id", &rules::IAM_PRINCIPAL_ID);
     let external_login = t.table("external_login", problems).and_then(|t| read_login(t, problems));
-    if session_name.is_some() && iam_arn.as_deref().is_some_and(|arn| arn.contains(":user/")) {
-        let problem = Problem::at(t.place, "`session_name` goes with the ARN of a role, not of an IAM user");
-        problems.push(problem.help("leave `session_name` out, or give the ARN of the role"));
-    }
     Person {
         email,
         first_name,
@@ -226,7 +246,7 @@ fn read_login(mut t: Table<'_>, problems: &mut Problems) -> Option<ExternalLogin
     let place = t.place;
     let kind = t.required("type", problems);
     let url = t.string("url", problems).map(|u| rules::URL.check(u, problems).value);
-    let id = t.string("id", problems).map(|i| i.value);
+    let id = t.string("id", problems).map(|i| rules::LOGIN_ID.check(i, problems).value);
     t.finish(problems);
     let kind = kind?;
     let mut wrong = |message: &str| {
@@ -301,9 +321,5 @@ fn check_size(roster: &Roster, path: &Path, problems: &mut Problems) {
             Problem::anywhere(format!("{} lists no user", path.display()))
                 .help("an empty roster is never taken for a wish to remove everybody; to stop managing a target, take it out of the settings"),
         );
-    } else if roster.users.values().all(|u| u.state == State::Absent) {
-        problems.push(Problem::anywhere(format!("every user of {} is absent", path.display())).help(
-            "a roster that shrank to nothing is never taken for a wish; keep at least one active user",
-        ));
     }
 }

@@ -70,6 +70,8 @@ pub struct User {
     pub expires: Option<jiff::civil::Date>,
     /// What differs on one target.
     pub on: BTreeMap<String, Person>,
+    /// Something of it could not be read; the problem is noted, and what follows from it is not.
+    pub is_broken: bool,
 }
 
 /// Who somebody is.
@@ -114,8 +116,10 @@ impl Person {
             user_name,
             identity_type,
         } = over.clone();
-        // Another ARN brings its own session; the session of the old one would be another identity.
-        let old_session = if iam_arn.is_some() { None } else { self.session_name.clone() };
+        // Another ARN brings its own session and principal; those of the old one would be another identity.
+        let other = iam_arn.is_some();
+        let old_session = self.session_name.clone().filter(|_| !other);
+        let old_principal = self.iam_principal_id.clone().filter(|_| !other);
         Person {
             email: email.or_else(|| self.email.clone()),
             first_name: first_name.or_else(|| self.first_name.clone()),
@@ -123,7 +127,7 @@ impl Person {
             sso_user: sso_user.or_else(|| self.sso_user.clone()),
             iam_arn: iam_arn.or_else(|| self.iam_arn.clone()),
             session_name: session_name.or(old_session),
-            iam_principal_id: iam_principal_id.or_else(|| self.iam_principal_id.clone()),
+            iam_principal_id: iam_principal_id.or(old_principal),
             external_login: external_login.or_else(|| self.external_login.clone()),
             user_name: user_name.or_else(|| self.user_name.clone()),
             identity_type: identity_type.or(self.identity_type),

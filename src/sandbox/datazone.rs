@@ -12,7 +12,7 @@ const ID: Shape = text(0, usize::MAX, r"dzd[-_][a-zA-Z0-9_-]{1,36}");
 const USER: Shape = text(
     0,
     usize::MAX,
-    r"(([0-9a-f]{10}-|)[A-Fa-f0-9]{8}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{12}|[a-zA-Z_0-9+=,.@-]+|arn:aws:iam::\d{12}:.+)",
+    r"(([0-9a-f]{10}-|)[A-Fa-f0-9]{8}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{12}|[a-zA-Z_0-9+=,.@-]+|arn:aws:iam::[0-9]{12}:.+)",
 );
 const PROJECT: Shape = text(0, usize::MAX, r"[a-zA-Z0-9_-]{1,36}");
 const SESSION: Shape = text(2, 64, "");

@@ -9,16 +9,16 @@ use super::model::{
 use super::world::{Environment, FinSpaceUser, PermissionGroup, World, seen};
 
 const SERVICE: &str = "finspace";
-const ID: Shape = text(1, 26, r"(?s).*\S.*");
+const ID: Shape = text(1, 26, r".*\S.*");
 const EMAIL: Shape = text(4, 320, r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,4}");
-const PERSON: Shape = text(1, 50, r"(?s).*\S.*");
+const PERSON: Shape = text(1, 50, r".*\S.*");
 const TYPE: Shape = Shape::OneOf(&["SUPER_USER", "APP_USER"]);
 const API_ACCESS: Member = optional("apiAccess", Shape::OneOf(&["ENABLED", "DISABLED"]));
 const PRINCIPAL: Member = optional(
     "apiAccessPrincipalArn",
-    text(20, 2048, r"arn:aws[a-z\-]*:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+"),
+    text(20, 2048, r"arn:aws[a-z\-]*:iam::[0-9]{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+"),
 );
-const CLIENT_TOKEN: Member = optional("clientToken", text(1, 128, r"(?s).*\S.*"));
+const CLIENT_TOKEN: Member = optional("clientToken", text(1, 128, r".*\S.*"));
 const PAGE: Member = required("maxResults", Shape::Integer { min: 1, max: 100 }).query("maxResults");
 const NEXT: Member = optional("nextToken", TEXT).query("nextToken");
 const USER: Member = required("userId", ID);
@@ -84,7 +84,7 @@ pub const OPERATIONS: &[Operation] = &[
         "POST",
         "/permission-group",
         &[
-            required("name", text(1, 255, r"(?s).*\S.*")),
+            required("name", text(1, 255, r".*\S.*")),
             optional("description", text(1, 4000, "")),
             required("applicationPermissions", Shape::List { of: &PERMISSION, min: 0, max: usize::MAX }),
             CLIENT_TOKEN,
@@ -110,7 +110,7 @@ pub const OPERATIONS: &[Operation] = &[
         "DisassociateUserFromPermissionGroup",
         "DELETE",
         "/permission-group/{permissionGroupId}/users/{userId}",
-        &[GROUP, USER, optional("clientToken", text(1, 128, r"(?s).*\S.*")).query("clientToken")],
+        &[GROUP, USER, optional("clientToken", text(1, 128, r".*\S.*")).query("clientToken")],
         disassociate,
     ),
 ];

@@ -136,7 +136,7 @@ impl Refusal {
             "LimitExceededException" if quicksight => 409,
             "ServiceQuotaExceededException" => 402,
             "InternalServerException" | "InternalFailureException" => 500,
-            "ResourceUnavailableException" => 503,
+            "ResourceUnavailableException" | "SlowDown" | "ServiceUnavailable" => 503,
             "ExpiredTokenException"
             | "UnrecognizedClientException"
             | "InvalidSignatureException"

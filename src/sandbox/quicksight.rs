@@ -53,7 +53,7 @@ pub const OPERATIONS: &[Operation] = &[
             required("Email", TEXT),
             required("UserRole", ROLE),
             optional("IamArn", TEXT),
-            optional("SessionName", text(2, 64, r"[\w+=.@-]*")),
+            optional("SessionName", text(2, 64, r"[a-zA-Z0-9_+=.@-]*")),
             optional("UserName", NAME),
             optional("CustomPermissionsName", CUSTOM),
             optional("ExternalLoginFederationProviderType", TEXT),

@@ -65,7 +65,7 @@ struct Inner {
     calls: Vec<Call>,
     requests: u64,
     /// Calls under way by operation, and the most there were at once.
-    under_way: BTreeMap<&'static str, (usize, usize)>,
+    under_way: BTreeMap<String, (usize, usize)>,
 }
 
 impl Sandbox {
@@ -150,12 +150,12 @@ impl Shared {
 }
 
 /// Counts a call while it is under way, also when its connection is dropped.
-struct UnderWay<'s>(&'s Shared, &'static str);
+struct UnderWay<'s>(&'s Shared, String);
 
 impl<'s> UnderWay<'s> {
-    fn begin(shared: &'s Shared, operation: &'static str) -> Self {
+    fn begin(shared: &'s Shared, operation: String) -> Self {
         let mut inner = shared.lock();
-        let (now, most) = inner.under_way.entry(operation).or_default();
+        let (now, most) = inner.under_way.entry(operation.clone()).or_default();
         *now += 1;
         *most = (*most).max(*now);
         UnderWay(shared, operation)
@@ -164,7 +164,7 @@ impl<'s> UnderWay<'s> {
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        if let Some((now, _)) = self.0.lock().under_way.get_mut(self.1) {
+        if let Some((now, _)) = self.0.lock().under_way.get_mut(&self.1) {
             *now -= 1;
         }
     }
@@ -228,18 +228,15 @@ fn router(shared: Arc<Shared>) -> Router {
             "/_sandbox/world",
             get(|State(shared): State<Arc<Shared>>| async move { axum::Json(shared.lock().world.clone()) }),
         )
-        .fallback(|| async {
-            refusal(
-                &Refusal {
-                    status: 404,
-                    code: "UnknownOperationException".into(),
-                    message: "no such operation".into(),
-                },
-                0,
-            )
-        })
+        .fallback(unknown_operation)
+        .method_not_allowed_fallback(unknown_operation)
         .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(shared)
+}
+
+async fn unknown_operation() -> Response {
+    let (code, message) = ("UnknownOperationException".into(), "no such operation".into());
+    refusal(&Refusal { status: 404, code, message }, 0)
 }
 
 async fn answer(
@@ -250,7 +247,7 @@ async fn answer(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Response {
-    let _under_way = UnderWay::begin(shared, operation.name);
+    let _under_way = UnderWay::begin(shared, format!("{}:{}", operation.service, operation.name));
     if !shared.latency.is_zero() {
         tokio::time::sleep(shared.latency).await;
     }

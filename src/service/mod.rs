@@ -165,11 +165,22 @@ impl Desired {
     }
 }
 
+impl Desired {
+    /// Has a group or project read that only a saved plan names.
+    pub fn also_read(&mut self, container: &str) {
+        match self {
+            Desired::DataZone(d) => _ = d.projects.insert(container.into()),
+            Desired::QuickSight(d) => _ = d.groups.entry(container.into()).or_default(),
+            Desired::FinSpace(d) => _ = d.groups.entry(container.into()).or_default(),
+        }
+    }
+}
+
 impl Observed {
     /// True when a principal of this key is there.
     pub fn contains(&self, key: &str) -> bool {
         match self {
-            Observed::DataZone(o) => o.by_key.contains_key(key),
+            Observed::DataZone(o) => o.of_key(key).next().is_some(),
             Observed::QuickSight(o) => o.user(key).is_some(),
             Observed::FinSpace(o) => o.user(key).is_some(),
         }
@@ -195,6 +206,14 @@ impl Action {
         }
     }
 
+    /// Values it carries beside what it changes.
+    pub fn carried(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Action::QuickSight(a) => a.carried(),
+            Action::DataZone(_) | Action::FinSpace(_) => Vec::new(),
+        }
+    }
+
     /// Actions of one lane run one after the other.
     pub fn lane(&self) -> Option<&'static str> {
         match self {
@@ -206,14 +225,19 @@ impl Action {
 
 /// What earlier changes of this pass have created, by change id.
 #[derive(Debug, Default, Clone)]
-pub struct Made(pub HashMap<String, String>);
+pub struct Made {
+    /// The id or name a change has created.
+    pub ids: HashMap<String, String>,
+    /// The change follows another of this pass, whose effect may not be visible yet.
+    pub fresh: bool,
+}
 
 impl Made {
     /// The id or name a reference stands for; nothing when its change did not create it.
     pub fn get<'m>(&'m self, reference: &'m Ref) -> Option<&'m str> {
         match reference {
             Ref::Known(id) => Some(id),
-            Ref::CreatedBy(change) => self.0.get(change).map(String::as_str),
+            Ref::CreatedBy(change) => self.ids.get(change).map(String::as_str),
         }
     }
 }

@@ -26,7 +26,7 @@ async fn steady_state_reads_the_largest_pages_and_nothing_twice() {
         bench.sandbox.counts(),
         counts(&[
             ("datazone:ListProjectMemberships", 5),
-            ("datazone:SearchUserProfiles", 5),
+            ("datazone:SearchUserProfiles", 6),
             ("finspace:ListPermissionGroups", 1),
             ("finspace:ListUsers", 3),
             ("finspace:ListUsersByPermissionGroup", 3),
@@ -45,7 +45,7 @@ async fn what_the_roster_does_not_name_is_not_read() {
     bench.run(&["plan"]).await.exits(0);
     assert_eq!(
         bench.sandbox.counts(),
-        counts(&[("datazone:SearchUserProfiles", 1), ("finspace:ListUsers", 1), ("quicksight:ListUsers", 1)])
+        counts(&[("datazone:SearchUserProfiles", 2), ("finspace:ListUsers", 1), ("quicksight:ListUsers", 1)])
     );
 }
 
@@ -72,15 +72,14 @@ async fn an_apply_makes_one_call_a_difference() {
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_under_way_are_bounded_and_targets_are_read_at_once() {
     let knobs = || Knobs::from_toml("latency_ms = 40").unwrap();
-    let roster: String = (0..30)
-        .map(|n| format!("[users.u{n}]\nemail = \"u{n}@example.com\"\nroles = [\"r\"]\n"))
-        .collect();
+    let roster: String =
+        (0..30).map(|n| format!("[users.u{n}]\nemail = \"u{n}@example.com\"\nroles = [\"r\"]\n")).collect();
     let roster = format!("[roles.r]\nquicksight = {{ role = \"READER\" }}\n{roster}");
     let bench = Bench::with(empty_world(), knobs()).await;
     bench.settings("concurrency = 3", &bi(""));
     bench.write("roster.toml", &roster);
     bench.apply().await;
-    assert_eq!(bench.sandbox.peak("RegisterUser"), 3);
+    assert_eq!(bench.sandbox.peak("quicksight:RegisterUser"), 3);
 
     let mut world = World::default();
     world.ensure_namespace("111111111111", "default", REGION);
@@ -90,5 +89,5 @@ async fn calls_under_way_are_bounded_and_targets_are_read_at_once() {
     let two = bi("").replace(ACCOUNT, "222222222222").replace("targets.bi", "targets.two");
     bench.files(&format!("{one}{two}"), &roster);
     bench.run(&["plan"]).await.exits(0);
-    assert_eq!(bench.sandbox.peak("ListUsers"), 2);
+    assert_eq!(bench.sandbox.peak("quicksight:ListUsers"), 2);
 }

@@ -58,9 +58,12 @@ fn essence(world: &World) -> Vec<String> {
     all.extend(namespace.groups.iter().map(|(name, g)| format!("qs group {name} {:?}", g.members)));
     let environment = &world.environments[REGION];
     let enabled = |status: &str| status != "DISABLED";
-    all.extend(environment.users.values().map(|u| format!("fs {} {} {}", u.email, u.user_type, enabled(&u.status))));
+    all.extend(
+        environment.users.values().map(|u| format!("fs {} {} {}", u.email, u.user_type, enabled(&u.status))),
+    );
     for group in environment.groups.values() {
-        let mut members: Vec<_> = group.members.keys().map(|id| environment.users[id].email.clone()).collect();
+        let mut members: Vec<_> =
+            group.members.keys().map(|id| environment.users[id].email.clone()).collect();
         members.sort();
         all.push(format!("fs group {} {members:?}", group.name));
     }
@@ -90,7 +93,10 @@ async fn converges(knobs: &str) {
 
 async fn strikes(fault: &str, count: u64) {
     for service in ["datazone", "quicksight", "finspace"] {
-        converges(&format!("[[faults]]\non = \"{service}:*\"\nfault = {fault}\nrate = 0.3\ncount = {count}\n")).await;
+        converges(&format!(
+            "[[faults]]\non = \"{service}:*\"\nfault = {fault}\nrate = 0.3\ncount = {count}\n"
+        ))
+        .await;
     }
 }
 
@@ -159,7 +165,8 @@ async fn every_write_failing_for_good_and_then_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_malformed_answer_names_itself() {
-    let knobs = Knobs::from_toml("[[faults]]\non = \"quicksight:ListUsers\"\nfault = \"malformed\"\n").unwrap();
+    let knobs =
+        Knobs::from_toml("[[faults]]\non = \"quicksight:ListUsers\"\nfault = \"malformed\"\n").unwrap();
     let bench = Bench::with(world(), knobs).await;
     bench.settings("max_attempts = 2", &bi(""));
     bench.write("roster.toml", ROSTER);

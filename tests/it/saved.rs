@@ -44,7 +44,8 @@ async fn planned() -> Bench {
 async fn apply_makes_exactly_the_saved_changes_even_when_the_roster_moved_on() {
     let bench = planned().await;
     // Another role and another user since; neither was reviewed.
-    let later = ROSTER.replace("\"AUTHOR\"", "\"ADMIN\"") + "[users.carol]\nemail = \"carol@example.com\"\nsso_user = \"carol\"\nroles = [\"r\"]\n";
+    let later = ROSTER.replace("\"AUTHOR\"", "\"ADMIN\"")
+        + "[users.carol]\nemail = \"carol@example.com\"\nsso_user = \"carol\"\nroles = [\"r\"]\n";
     bench.write("roster.toml", &later);
     bench.run(&["apply", "plan.json", "--yes"]).await.exits(0);
     let world = bench.sandbox.world();
@@ -111,9 +112,17 @@ async fn a_plan_for_another_place_is_refused() {
     let bench = planned().await;
     bench.sandbox.change(|world| world.ensure_namespace("999999999999", "default", REGION));
     bench.files(&targets().replace(ACCOUNT, "999999999999"), ROSTER);
-    bench.run(&["apply", "plan.json", "--yes"]).await.exits(1).says("the plan was made for `quicksight 111122223333/default us-east-1`");
+    bench
+        .run(&["apply", "plan.json", "--yes"])
+        .await
+        .exits(1)
+        .says("the plan was made for `quicksight 111122223333/default us-east-1`");
     bench.files(&research(""), ROSTER);
-    bench.run(&["apply", "plan.json", "--yes"]).await.exits(1).says("a target `bi` that the settings do not have");
+    bench
+        .run(&["apply", "plan.json", "--yes"])
+        .await
+        .exits(1)
+        .says("a target `bi` that the settings do not have");
     assert!(bench.writes().is_empty());
 }
 
@@ -121,8 +130,16 @@ async fn a_plan_for_another_place_is_refused() {
 async fn rules_that_changed_since_hold() {
     let bench = planned().await;
     let stricter = format!("{}\nprotected = [\"gone@*\"]", sync("delete"));
-    bench.files(&format!("{}{}{}", portal(&sync("disable")), bi(&stricter), research("policy = \"create-only\"")), ROSTER);
-    bench.run(&["apply", "plan.json", "--yes"]).await.exits(0).says("held back: protected").says("held back: policy create-only");
+    bench.files(
+        &format!("{}{}{}", portal(&sync("disable")), bi(&stricter), research("policy = \"create-only\"")),
+        ROSTER,
+    );
+    bench
+        .run(&["apply", "plan.json", "--yes"])
+        .await
+        .exits(0)
+        .says("held back: protected")
+        .says("held back: policy create-only");
     let world = bench.sandbox.world();
     assert!(qs(&world, "gone@example.com").is_some());
     assert_eq!(fs(&world, "alice@example.com").unwrap().status, "DISABLED");
@@ -149,7 +166,8 @@ async fn every_write_leaves_an_audit_line() {
     let lines: Vec<serde_json::Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     assert_eq!(lines.len(), bench.writes().values().sum::<usize>());
     for line in &lines {
-        for member in ["time", "target", "change", "kind", "principal", "fields", "roles", "plan", "outcome"] {
+        for member in ["time", "target", "change", "kind", "principal", "fields", "roles", "plan", "outcome"]
+        {
             assert!(!line[member].is_null(), "no {member} in {line}");
         }
         assert_eq!(line["plan"], plan["hash"]);

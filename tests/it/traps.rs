@@ -156,10 +156,13 @@ async fn single_sign_on_profiles_are_created_one_at_a_time() {
     let bench = Bench::with(empty_world(), knobs("latency_ms = 15")).await;
     bench.files(&portal(""), &only_sso);
     bench.apply().await;
-    assert_eq!(bench.sandbox.peak("CreateUserProfile"), 1);
+    assert_eq!(bench.sandbox.peak("datazone:CreateUserProfile"), 1);
     bench.files(&portal(""), &roster);
     bench.apply().await;
-    assert!(bench.sandbox.peak("CreateUserProfile") > 1, "IAM profiles need not wait for one another");
+    assert!(
+        bench.sandbox.peak("datazone:CreateUserProfile") > 1,
+        "IAM profiles need not wait for one another"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,13 +1,13 @@
 //! The writes of a domain. An action is a `match` arm; nothing is decided here that the plan could have
 //! decided, except how to go on when the service says that the work is done already.
 
-use aws_sdk_datazone::types::{Member, UserProfileStatus, UserProfileType, UserType};
+use aws_sdk_datazone::types::{Member, UserProfileDetails, UserProfileStatus, UserProfileType, UserType};
 
 use super::observe::{project_members, wire};
 use super::{Action, Designation, Identity, Status};
 use crate::aws::client::DataZone;
 use crate::aws::{Caller, Class, Failure};
-use crate::service::{Made, Outcome, Ref};
+use crate::service::{Made, Outcome};
 use crate::word::Word as _;
 
 /// Makes one change.
@@ -15,20 +15,19 @@ pub async fn apply(api: &DataZone, action: &Action, made: &Made) -> Result<Outco
     match action {
         Action::CreateProfile { identity, status } => create_profile(api, identity, *status).await,
         Action::SetStatus { profile_id, identity, status } => {
-            set_status(api, profile_id, identity, *status, false).await?;
+            set_status(api, &api.caller, profile_id, identity, *status).await?;
             Ok(Outcome::default())
         }
         Action::AddMember { project, member, designation } => {
-            let fresh = matches!(member, Ref::CreatedBy(_));
             let profile_id = made.get(member).ok_or_else(|| lost(api, "CreateProjectMembership"))?;
-            add_member(api, &api.caller, project, profile_id, designation, fresh).await?;
+            add_member(api, &api.caller, project, profile_id, designation, made.fresh).await?;
             Ok(Outcome::default())
         }
         Action::ChangeDesignation { project, profile_id, old, new } => {
             change_designation(api, project, profile_id, old, new).await
         }
         Action::RemoveMember { project, profile_id } => {
-            remove_member(api, project, profile_id).await?;
+            remove_member(api, &api.caller, project, profile_id).await?;
             Ok(Outcome::default())
         }
     }
@@ -68,7 +67,7 @@ async fn create_profile(
     let id = id.ok_or_else(|| lost(api, "CreateUserProfile"))?;
     let now = now.and_then(|s| Status::parse(s.as_str()));
     if let Some(status) = status.filter(|wish| now != Some(*wish)) {
-        set_status(api, &id, identity, status, true).await?;
+        set_status(api, &api.caller.committed(), &id, identity, status).await?;
     }
     Ok(Outcome { created: Some(id), note })
 }
@@ -94,7 +93,16 @@ async fn get(
         request.r#type(profile_type(identity)).set_session_name(session.clone()).send()
     };
     let found = api.caller.settled(true, "GetUserProfile", call).await?;
-    Ok((found.id, found.status))
+    let principal = match &found.details {
+        Some(UserProfileDetails::Iam(iam)) => iam.principal_id.as_ref(),
+        _ => None,
+    };
+    match (identity, principal) {
+        (Identity::Iam { principal_id: Some(wanted), .. }, Some(found)) if found != wanted => {
+            Err(lost(api, "GetUserProfile"))
+        }
+        _ => Ok((found.id, found.status)),
+    }
 }
 
 fn profile_type(identity: &Identity) -> UserProfileType {
@@ -106,10 +114,10 @@ fn profile_type(identity: &Identity) -> UserProfileType {
 
 async fn set_status(
     api: &DataZone,
+    caller: &Caller,
     profile_id: &str,
     identity: &Identity,
     status: Status,
-    fresh: bool,
 ) -> Result<(), Failure> {
     let session = match identity {
         Identity::Iam { session, .. } => session.clone(),
@@ -120,7 +128,7 @@ async fn set_status(
         let request = request.user_identifier(profile_id).r#type(profile_type(identity));
         request.set_session_name(session.clone()).status(UserProfileStatus::from(status.word())).send()
     };
-    api.caller.settled(fresh, "UpdateUserProfile", call).await.map(drop)
+    caller.settled(true, "UpdateUserProfile", call).await.map(drop)
 }
 
 /// There is no client token, and a duplicate fails: on a failure the list of members decides.
@@ -145,7 +153,7 @@ async fn add_member(
             if matches!(failure.class, Class::Exists | Class::Conflict | Class::Invalid)
                 || failure.uncertain =>
         {
-            match project_members(api, project).await {
+            match project_members(api, caller, project).await {
                 Ok(Some(members)) if members.get(profile_id) == Some(designation) => Ok(()),
                 _ => Err(failure),
             }
@@ -154,16 +162,21 @@ async fn add_member(
     }
 }
 
-async fn remove_member(api: &DataZone, project: &str, profile_id: &str) -> Result<(), Failure> {
+async fn remove_member(
+    api: &DataZone,
+    caller: &Caller,
+    project: &str,
+    profile_id: &str,
+) -> Result<(), Failure> {
     let call = || {
         let request = api.client.delete_project_membership().domain_identifier(&api.domain_id);
         request.project_identifier(project).member(Member::UserIdentifier(profile_id.to_string())).send()
     };
-    match api.caller.call("DeleteProjectMembership", call).await {
+    match caller.call("DeleteProjectMembership", call).await {
         Ok(_) => Ok(()),
         Err(failure) if failure.class == Class::NotFound => Ok(()),
         Err(failure) if failure.class == Class::Invalid || failure.uncertain => {
-            match project_members(api, project).await {
+            match project_members(api, caller, project).await {
                 Ok(Some(members)) if !members.contains_key(profile_id) => Ok(()),
                 _ => Err(failure),
             }
@@ -172,8 +185,9 @@ async fn remove_member(api: &DataZone, project: &str, profile_id: &str) -> Resul
     }
 }
 
-/// Delete, then create; once the first is done the second is, whatever rosterd is told meanwhile, and
-/// when it fails the old designation is put back.
+/// Delete, then create; once begun it is brought to an end, whatever rosterd is told meanwhile, and when
+/// the second half fails the old designation is put back. A delete whose end is not known is taken for
+/// done: where it is not, the create is refused and nothing was lost.
 async fn change_designation(
     api: &DataZone,
     project: &str,
@@ -181,8 +195,11 @@ async fn change_designation(
     old: &Designation,
     new: &Designation,
 ) -> Result<Outcome, Failure> {
-    remove_member(api, project, profile_id).await?;
     let caller = api.caller.committed();
+    match remove_member(api, &caller, project, profile_id).await {
+        Err(failure) if !failure.uncertain => return Err(failure),
+        _ => {}
+    }
     let Err(mut failure) = add_member(api, &caller, project, profile_id, new, false).await else {
         return Ok(Outcome::default());
     };

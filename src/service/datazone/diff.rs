@@ -14,30 +14,33 @@ use crate::service::{Action as AnyAction, Diff, Known, Ref, State};
 pub fn diff(target: &str, desired: &Desired, observed: &Observed, known: &Known) -> Diff {
     let mut out =
         Diff { listed: desired.users.len(), population: observed.profiles.len(), ..Diff::default() };
-    let wanted_keys: HashSet<String> = desired.users.iter().map(|u| u.identity.key()).collect();
+    let wanted_keys: HashSet<String> = desired.users.iter().map(|u| u.identity.index_key()).collect();
     let mut claimed: HashSet<&str> = HashSet::new();
     for user in &desired.users {
         let before = out.changes.len();
-        let profiles = observed.matching(&user.identity);
-        claimed.extend(profiles.iter().map(|p| &*p.id));
+        let mut profiles = observed.matching(&user.identity);
         out.wanted += usize::from(user.state == State::Active);
-        match (user.state, profiles.as_slice()) {
-            (State::Active, []) => match renamed_from(user, observed, known, &wanted_keys) {
-                Some(old) => {
-                    claimed.extend(observed.by_key[old].iter().map(|&at| &*observed.profiles[at].id));
-                    out.changes.push(renamed(target, user, old));
-                }
-                None => create(target, desired, observed, user, &mut out),
-            },
-            (State::Active, several) => match the_one(several) {
-                Some(profile) => existing(target, desired, observed, user, profile, &mut out),
-                None => out.changes.push(ambiguous(target, user, several)),
-            },
-            (_, profiles) => {
+        let old = renamed_from(user, observed, known, &wanted_keys);
+        claimed.extend(profiles.iter().chain(&old).map(|p| &*p.id));
+        match (user.state, old.first(), profiles.as_slice()) {
+            // The old profile is the user's: to be absent means it too.
+            (State::Absent, ..) => {
+                profiles.extend(&old);
                 for profile in profiles {
                     existing(target, desired, observed, user, profile, &mut out);
                 }
             }
+            (_, Some(old), _) => out.changes.push(renamed(target, user, old)),
+            (State::Suspended, None, profiles) => {
+                for profile in profiles {
+                    existing(target, desired, observed, user, profile, &mut out);
+                }
+            }
+            (State::Active, None, []) => create(target, desired, observed, user, &mut out),
+            (State::Active, None, several) => match the_one(several) {
+                Some(profile) => existing(target, desired, observed, user, profile, &mut out),
+                None => out.changes.push(ambiguous(target, user, several)),
+            },
         }
         out.in_step += usize::from(out.changes.len() == before);
     }
@@ -80,28 +83,30 @@ fn ambiguous(target: &str, user: &DesiredUser, profiles: &[&Profile]) -> Change 
         )
 }
 
-/// A user whose identity changed in the roster while the old one is still there (never delete + create).
-fn renamed_from<'k>(
+/// The profiles of a user whose identity changed in the roster: still the user's, whatever else has the
+/// new identity by now (never delete + create).
+fn renamed_from<'o>(
     user: &DesiredUser,
-    observed: &Observed,
-    known: &'k Known,
+    observed: &'o Observed,
+    known: &Known,
     wanted: &HashSet<String>,
-) -> Option<&'k str> {
-    let old = known.get(&user.user)?;
-    (!wanted.contains(old) && observed.by_key.contains_key(old)).then_some(old)
+) -> Vec<&'o Profile> {
+    let Some(old) = known.get(&user.user) else { return Vec::new() };
+    let profiles = observed.of_key(old);
+    profiles.filter(|p| !wanted.contains(&p.identity.index_key())).collect()
 }
 
-fn renamed(target: &str, user: &DesiredUser, old: &str) -> Change {
+fn renamed(target: &str, user: &DesiredUser, old: &Profile) -> Change {
     let new = user.identity.key();
     let action = Action::CreateProfile { identity: user.identity.clone(), status: None };
     Change::new(target, Kind::UpdateUser, Subject::user(&new), AnyAction::DataZone(action))
-        .field("identity", Some(old.into()), Some(new))
+        .field("identity", Some(old.identity.key()), Some(new))
         .caused_by(&user.user, &user.grant.roles)
         .blocked(
             "the identity of this user changed; a new profile would lose what the old one owns",
             &[
                 "keep the profile: give users.ID.on.TARGET the old sso_user or iam_arn",
-                "it is another person: give that person an id of their own in the roster",
+                "take the old one away first: list it under an id of its own with state = \"absent\"",
             ],
         )
 }
@@ -118,7 +123,7 @@ fn create(target: &str, desired: &Desired, observed: &Observed, user: &DesiredUs
         .field("status", None, Some(wish.to_string()));
     let member = Ref::CreatedBy(change.id.clone());
     let id = change.id.clone();
-    out.changes.push(with_names(change, &user.identity));
+    out.changes.push(named(change, user));
     for (project, designation) in user.grant.projects.iter().flatten() {
         let change = add_member(target, desired, observed, user, project, &designation.value, member.clone());
         out.changes.push(change.caused_by(&user.user, &designation.roles).after([id.clone()]));
@@ -201,7 +206,7 @@ fn membership(
         }
         _ => return,
     };
-    out.changes.push(with_names(change, &user.identity));
+    out.changes.push(named(change, user));
 }
 
 fn add_member(
@@ -239,6 +244,11 @@ fn set_status(target: &str, profile: &Profile, new: Status, kind: Kind) -> Chang
         change.field("status", Some(profile.status.to_string()), Some(new.to_string())),
         &profile.identity,
     )
+}
+
+/// Scope and protection may name a roster user by the address too.
+fn named(change: Change, user: &DesiredUser) -> Change {
+    with_names(change, &user.identity).named(user.email.as_deref().unwrap_or_default())
 }
 
 /// Scope and protection may name an IAM identity by its last part or by its session.

@@ -9,7 +9,7 @@ pub mod diff;
 pub mod observe;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -168,6 +168,14 @@ pub enum Identity {
 }
 
 impl Identity {
+    /// What profiles are compared by: user names of single sign-on without regard to case.
+    pub fn index_key(&self) -> String {
+        match self {
+            Identity::Sso { user_name } => user_name.to_lowercase(),
+            Identity::Iam { .. } => self.key(),
+        }
+    }
+
     /// What it is known by in plans and messages: the user name, the ARN, or `ARN#session`.
     pub fn key(&self) -> String {
         match self {
@@ -205,6 +213,8 @@ pub struct DesiredUser {
     pub user: String,
     /// Who that is here.
     pub identity: Identity,
+    /// The address, which `protected` may name.
+    pub email: Option<String>,
     /// The state after `expires`.
     pub state: State,
     /// What the roles give.
@@ -238,12 +248,14 @@ pub struct Profile {
 pub struct Observed {
     /// In the order they were listed.
     pub profiles: Vec<Profile>,
-    /// [`Identity::key`] -> positions in `profiles`.
+    /// [`Identity::index_key`] -> positions in `profiles`.
     pub by_key: HashMap<String, Vec<usize>>,
     /// Project id -> profile id -> designation.
     pub memberships: BTreeMap<String, HashMap<String, Designation>>,
     /// Projects the roster names and the domain does not have.
     pub missing_projects: BTreeSet<String>,
+    /// Profile id -> position in `profiles`, made when first asked for.
+    by_id: OnceLock<HashMap<String, usize>>,
 }
 
 impl Observed {
@@ -255,9 +267,15 @@ impl Observed {
     ) -> Self {
         let mut by_key: HashMap<String, Vec<usize>> = HashMap::with_capacity(profiles.len());
         for (at, profile) in profiles.iter().enumerate() {
-            by_key.entry(profile.identity.key()).or_default().push(at);
+            by_key.entry(profile.identity.index_key()).or_default().push(at);
         }
-        Observed { profiles, by_key, memberships, missing_projects }
+        Observed { profiles, by_key, memberships, missing_projects, by_id: OnceLock::new() }
+    }
+
+    /// The profiles a key of a plan or of memory stands for.
+    pub fn of_key(&self, key: &str) -> impl Iterator<Item = &Profile> {
+        let index_key = if key.starts_with("arn:") { key.to_string() } else { key.to_lowercase() };
+        self.by_key.get(&index_key).cloned().into_iter().flatten().map(|at| &self.profiles[at])
     }
 
     /// The profiles of an identity: several where an IAM role was made anew under its old ARN.
@@ -266,7 +284,7 @@ impl Observed {
             Identity::Iam { principal_id, .. } => principal_id.as_deref(),
             Identity::Sso { .. } => None,
         };
-        let all = self.by_key.get(&identity.key()).into_iter().flatten().map(|&at| &self.profiles[at]);
+        let all = self.by_key.get(&identity.index_key()).into_iter().flatten().map(|&at| &self.profiles[at]);
         all.filter(|p| match (&p.identity, wanted) {
             (Identity::Iam { principal_id: Some(id), .. }, Some(wanted)) => id == wanted,
             _ => true,
@@ -276,16 +294,19 @@ impl Observed {
 
     /// See [`super::Observed::current`].
     pub fn current(&self, subject: &Subject, field: &str) -> Option<String> {
-        let by_key = |key: &str| self.by_key.get(key).map(|at| &self.profiles[at[0]]);
         match (subject, field) {
             (Subject::User { id: Some(id), .. }, "status") => {
-                self.profiles.iter().find(|p| p.id == *id).map(|p| p.status.to_string())
+                let by_id = self.by_id.get_or_init(|| {
+                    self.profiles.iter().enumerate().map(|(at, p)| (p.id.clone(), at)).collect()
+                });
+                by_id.get(id).map(|&at| self.profiles[at].status.to_string())
             }
-            (Subject::User { key, id: None }, "status") => by_key(key).map(|p| p.status.to_string()),
+            (Subject::User { key, id: None }, "status") => {
+                self.of_key(key).next().map(|p| p.status.to_string())
+            }
             (Subject::Member { container, key }, "designation") => {
                 let members = self.memberships.get(container)?;
-                let mut profiles = self.by_key.get(key)?.iter().map(|&at| &self.profiles[at]);
-                profiles.find_map(|p| members.get(&p.id)).map(ToString::to_string)
+                self.of_key(key).find_map(|p| members.get(&p.id)).map(ToString::to_string)
             }
             _ => None,
         }

@@ -9,7 +9,7 @@ use aws_sdk_datazone::types::{
 
 use super::{Designation, DesignationKind, Desired, Identity, Observed, Profile, Status};
 use crate::aws::client::DataZone;
-use crate::aws::{Class, Failure, pages};
+use crate::aws::{Caller, Class, Failure, pages};
 use crate::word::Word;
 
 /// The largest page DataZone gives.
@@ -17,16 +17,16 @@ const PAGE: i32 = 50;
 
 /// Reads what the domain holds, as far as the roster can differ from it.
 pub async fn observe(api: &DataZone, desired: &Desired) -> Result<Observed, Failure> {
-    let uses = |sso: bool| desired.users.iter().any(|u| matches!(u.identity, Identity::Sso { .. }) == sso);
+    // Both kinds, whatever the roster has: a user who changed from one to the other has a profile of the old.
     let profiles = async {
         let (sso, iam) = tokio::try_join!(
-            profiles(api, UserSearchType::DatazoneSsoUser, desired.all_profiles || uses(true)),
-            profiles(api, UserSearchType::DatazoneIamUser, desired.all_profiles || uses(false)),
+            profiles(api, UserSearchType::DatazoneSsoUser),
+            profiles(api, UserSearchType::DatazoneIamUser),
         )?;
         Ok(sso.into_iter().chain(iam).collect::<Vec<_>>())
     };
     let memberships = async {
-        let each = desired.projects.iter().map(|project| project_members(api, project));
+        let each = desired.projects.iter().map(|project| project_members(api, &api.caller, project));
         futures_util::future::try_join_all(each).await
     };
     let (profiles, projects) = tokio::try_join!(profiles, memberships)?;
@@ -41,11 +41,8 @@ pub async fn observe(api: &DataZone, desired: &Desired) -> Result<Observed, Fail
     Ok(Observed::new(profiles, memberships, missing))
 }
 
-async fn profiles(api: &DataZone, kind: UserSearchType, wanted: bool) -> Result<Vec<Profile>, Failure> {
+async fn profiles(api: &DataZone, kind: UserSearchType) -> Result<Vec<Profile>, Failure> {
     const OPERATION: &str = "SearchUserProfiles";
-    if !wanted {
-        return Ok(Vec::new());
-    }
     let summaries = pages::all(&api.caller, OPERATION, |token| {
         let kind = kind.clone();
         async move {
@@ -81,9 +78,11 @@ fn profile(api: &DataZone, summary: UserProfileSummary) -> Result<Profile, Failu
     Ok(Profile { id, identity, status })
 }
 
-/// The members of a project that are users; nothing when the domain has no such project.
+/// The members of a project that are users; nothing when the domain has no such project or rosterd may
+/// not see it, for one project must not hold the domain back.
 pub async fn project_members(
     api: &DataZone,
+    caller: &Caller,
     project: &str,
 ) -> Result<Option<HashMap<String, Designation>>, Failure> {
     const OPERATION: &str = "ListProjectMemberships";
@@ -92,13 +91,13 @@ pub async fn project_members(
             let request = api.client.list_project_memberships().domain_identifier(&api.domain_id);
             request.project_identifier(project).max_results(PAGE).set_next_token(token.clone()).send()
         };
-        let page = api.caller.call(OPERATION, call).await?;
+        let page = caller.call(OPERATION, call).await?;
         Ok((page.members, page.next_token))
     })
     .await;
     let members = match members {
         Ok(members) => members,
-        Err(failure) if failure.class == Class::NotFound => return Ok(None),
+        Err(failure) if matches!(failure.class, Class::NotFound | Class::Denied) => return Ok(None),
         Err(failure) => return Err(failure),
     };
     members.into_iter().filter_map(|m| member(api, &m).transpose()).collect::<Result<_, _>>().map(Some)

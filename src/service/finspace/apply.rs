@@ -8,7 +8,7 @@ use super::observe::{members, users};
 use super::{Action, GroupDefinition, Status};
 use crate::aws::client::FinSpace;
 use crate::aws::{Caller, Class, Failure};
-use crate::service::{Made, Outcome, Ref};
+use crate::service::{Made, Outcome};
 use crate::word::Word as _;
 
 /// Makes one change.
@@ -21,12 +21,11 @@ pub async fn apply(api: &FinSpace, action: &Action, made: &Made) -> Result<Outco
         Action::Disable { user_id } => done(disable(api, user_id).await),
         Action::CreateGroup { group, definition } => create_group(api, group, definition).await,
         Action::AddMember { group, user } => {
-            let fresh = matches!((group, user), (Ref::CreatedBy(_), _) | (_, Ref::CreatedBy(_)));
             let (Some(group), Some(user)) = (made.get(group), made.get(user)) else {
                 let what = "the user or permission group it needs was not created";
                 return Err(api.caller.failure("AssociateUserToPermissionGroup", Class::Invalid, what));
             };
-            done(add_member(api, group, user, fresh).await)
+            done(add_member(api, group, user, made.fresh).await)
         }
         Action::RemoveMember { group_id, user_id } => done(remove_member(api, group_id, user_id).await),
     }

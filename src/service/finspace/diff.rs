@@ -28,17 +28,19 @@ pub fn diff(target: &str, desired: &Desired, observed: &Observed, known: &Known)
         let before = out.changes.len();
         out.wanted += usize::from(user.state == State::Active);
         let found = observed.user(&user.email);
-        claimed.extend(found.map(|u| &*u.id));
-        match (user.state, found) {
-            (State::Active, None) => match renamed_from(user, observed, known, &wanted) {
-                Some(old) => {
-                    claimed.insert(&old.id);
-                    out.changes.push(renamed(target, user, old));
+        let old = renamed_from(user, observed, known, &wanted);
+        claimed.extend(found.into_iter().chain(old).map(|u| &*u.id));
+        match (user.state, old, found) {
+            // The old user is the same person: to be absent means it too.
+            (State::Absent, old, found) => {
+                for have in old.into_iter().chain(found) {
+                    existing(target, desired, observed, user, have, &mut out);
                 }
-                None => create(target, desired, observed, user, &mut out),
-            },
-            (_, Some(have)) => existing(target, desired, observed, user, have, &mut out),
-            (_, None) => {}
+            }
+            (_, Some(old), _) => out.changes.push(renamed(target, user, old)),
+            (_, None, Some(have)) => existing(target, desired, observed, user, have, &mut out),
+            (State::Active, None, None) => create(target, desired, observed, user, &mut out),
+            (State::Suspended, None, None) => {}
         }
         out.in_step += usize::from(out.changes.len() == before);
     }
@@ -227,7 +229,8 @@ fn disable(target: &str, have: &User, removal: Removal) -> Change {
     status(target, have, Kind::DisableUser, action, Status::Disabled).removing(removal)
 }
 
-/// A user whose address changed in the roster while the old one is still there (never disable + create).
+/// The old user of somebody whose address changed in the roster: still that person, whatever else has the
+/// new address by now (never disable + create).
 fn renamed_from<'o>(
     user: &DesiredUser,
     observed: &'o Observed,

@@ -6,7 +6,7 @@ use aws_sdk_quicksight::types::{IdentityType, Tag, UserRole};
 use super::{Action, CustomPermissions, ExternalLogin, Identity};
 use crate::aws::client::QuickSight;
 use crate::aws::{Class, Failure};
-use crate::service::{Made, Outcome, Ref};
+use crate::service::{Made, Outcome};
 use crate::word::Word as _;
 
 /// Makes one change.
@@ -28,7 +28,7 @@ pub async fn apply(api: &QuickSight, action: &Action, made: &Made) -> Result<Out
                     "the user it needs was not registered",
                 )
             })?;
-            done(add_member(api, group, user_name, matches!(member, Ref::CreatedBy(_))).await)
+            done(add_member(api, group, user_name, made.fresh).await)
         }
         Action::RemoveMember { group, user_name } => done(remove_member(api, group, user_name).await),
     }
@@ -93,7 +93,7 @@ async fn adopt(api: &QuickSight, identity: &Identity, failure: Failure) -> Resul
         request.user_name(&expected).send()
     };
     let Ok(found) = api.caller.settled(true, "DescribeUser", call).await else { return Err(failure) };
-    let found = found.user.and_then(|u| super::observe::user(api, "DescribeUser", u).ok());
+    let found = found.user.and_then(|u| super::observe::user(u).ok());
     match found {
         Some(user) if user.identity_type == identity.identity_type() => {
             Ok(Outcome { created: Some(user.name), note: Some("was there already; adopted".into()) })
@@ -158,7 +158,7 @@ async fn create_group(api: &QuickSight, group: &str, description: Option<String>
     }
 }
 
-/// Just after RegisterUser the group may not see the user yet.
+/// Just after RegisterUser or CreateGroup the one may not see the other yet.
 async fn add_member(api: &QuickSight, group: &str, user_name: &str, fresh: bool) -> Result<(), Failure> {
     let call = || {
         let request = api.client.create_group_membership().aws_account_id(&api.account_id);

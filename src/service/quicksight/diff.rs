@@ -21,21 +21,20 @@ pub fn diff(target: &str, desired: &Desired, observed: &Observed, known: &Known)
         let before = out.changes.len();
         out.wanted += usize::from(user.state == State::Active);
         let found = observed.user(&user.key());
-        claimed.extend(found.map(|u| &*u.principal_id));
-        match (user.state, found) {
-            (State::Active, Some(have)) => existing(target, desired, observed, user, have, &mut out),
-            (State::Active, None) => match renamed_from(user, observed, known, &wanted) {
-                Some(old) => {
-                    claimed.insert(&old.principal_id);
-                    out.changes.push(renamed(target, user, old));
-                }
-                None => register(target, observed, user, &mut out),
-            },
-            (State::Absent, Some(have)) => {
-                out.changes.push(delete(target, have, Removal::Explicit).caused_by(&user.user, &[]));
+        let old = renamed_from(user, observed, known, &wanted);
+        claimed.extend(observed.users_of(&user.key()).chain(old).map(|u| &*u.principal_id));
+        match (user.state, old, found) {
+            // The old principal is the user's: to be absent means it too.
+            (State::Absent, old, found) => {
+                let all = old.into_iter().chain(found);
+                out.changes
+                    .extend(all.map(|u| delete(target, u, Removal::Explicit).caused_by(&user.user, &[])));
             }
-            (State::Suspended, Some(have)) => out.changes.push(suspended(target, user, have)),
-            (_, None) => {}
+            (_, Some(old), _) => out.changes.push(renamed(target, user, old)),
+            (State::Active, None, Some(have)) => existing(target, desired, observed, user, have, &mut out),
+            (State::Active, None, None) => register(target, observed, user, &mut out),
+            (State::Suspended, None, Some(have)) => out.changes.push(suspended(target, user, have)),
+            (State::Suspended, None, None) => {}
         }
         out.in_step += usize::from(out.changes.len() == before);
     }
@@ -105,6 +104,11 @@ fn register(target: &str, observed: &Observed, user: &DesiredUser, out: &mut Dif
     }
     if let Some(login) = external_login {
         change = change.field("external_login", None, Some(login.to_string()));
+    }
+    if let Some(why) = observed.odd.get(&user.key().to_lowercase()) {
+        let way = "change this user in the QuickSight console, or use a newer rosterd";
+        out.changes.push(change.blocked(format!("the user is there and {why}"), &[way]));
+        return;
     }
     if role.is_none() {
         change = change.blocked(
@@ -282,7 +286,9 @@ fn delete(target: &str, have: &User, removal: Removal) -> Change {
     } else {
         Action::DeleteUser { user_name: have.name.clone() }
     };
-    let subject = Subject::User { key: have.name.clone(), id: Some(have.principal_id.clone()) };
+    // Users whose name is lost are several of one name, and each counts.
+    let key = if lost { format!("{LOST_NAME} {}", have.principal_id) } else { have.name.clone() };
+    let subject = Subject::User { key, id: Some(have.principal_id.clone()) };
     Change::new(target, Kind::DeleteUser, subject, AnyAction::QuickSight(action))
         .named(&have.email)
         .field("role", Some(have.role.to_string()), None)
@@ -323,15 +329,16 @@ fn memberships(
     }
 }
 
-/// A user whose name changed in the roster while the old one is still there (never delete + create).
+/// The old principal of a user whose name changed in the roster: still the user's, whatever else has the
+/// new name by now (never delete + create).
 fn renamed_from<'o>(
     user: &DesiredUser,
     observed: &'o Observed,
     known: &Known,
     wanted: &HashSet<String>,
 ) -> Option<&'o User> {
-    let old = known.get(&user.user)?;
-    observed.user(old).filter(|_| !wanted.contains(&old.to_lowercase()))
+    let old = known.get(&user.user)?.to_lowercase();
+    observed.user(&old).filter(|_| !wanted.contains(&old))
 }
 
 fn renamed(target: &str, user: &DesiredUser, old: &User) -> Change {

@@ -9,7 +9,7 @@ pub mod diff;
 pub mod observe;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -255,31 +255,52 @@ pub struct User {
 pub struct Observed {
     /// In the order they were listed.
     pub users: Vec<User>,
-    /// Lower-case user name -> position in `users`; lost names are not in it.
-    pub by_name: HashMap<String, usize>,
+    /// Lower-case user name -> positions in `users`; lost names are not in it.
+    pub by_name: HashMap<String, Vec<usize>>,
     /// Group -> lower-case user names of its members; only groups the roster names.
     pub groups: BTreeMap<String, HashSet<String>>,
+    /// Lower-case names of users this version does not understand, and why: nobody touches them.
+    pub odd: BTreeMap<String, String>,
+    /// Principal id -> position in `users`, made when first asked for.
+    by_id: OnceLock<HashMap<String, usize>>,
 }
 
 impl Observed {
-    /// Indexes a complete reading. An exact name goes before one that differs in case only.
-    pub fn new(users: Vec<User>, groups: BTreeMap<String, HashSet<String>>) -> Self {
-        let named = users.iter().enumerate().filter(|(_, u)| u.name != LOST_NAME);
-        let by_name = named.map(|(at, u)| (u.name.to_lowercase(), at)).collect();
-        Observed { users, by_name, groups }
+    /// Indexes a complete reading.
+    pub fn new(
+        users: Vec<User>,
+        groups: BTreeMap<String, HashSet<String>>,
+        odd: BTreeMap<String, String>,
+    ) -> Self {
+        let mut by_name: HashMap<String, Vec<usize>> = HashMap::with_capacity(users.len());
+        for (at, user) in users.iter().enumerate().filter(|(_, u)| u.name != LOST_NAME) {
+            by_name.entry(user.name.to_lowercase()).or_default().push(at);
+        }
+        Observed { users, by_name, groups, odd, by_id: OnceLock::new() }
     }
 
-    /// The user of a name, in whatever case the service keeps it.
+    /// Every user of a name, whatever its case.
+    pub fn users_of(&self, name: &str) -> impl Iterator<Item = &User> {
+        self.by_name.get(&name.to_lowercase()).into_iter().flatten().map(|&at| &self.users[at])
+    }
+
+    /// The user of a name: in exactly this case, or else in whatever case the service keeps it.
     pub fn user(&self, name: &str) -> Option<&User> {
-        self.by_name.get(&name.to_lowercase()).map(|&at| &self.users[at])
+        self.users_of(name).find(|u| u.name == name).or_else(|| self.users_of(name).next())
+    }
+
+    fn by_id(&self, principal_id: &str) -> Option<&User> {
+        let by_id = self.by_id.get_or_init(|| {
+            self.users.iter().enumerate().map(|(at, u)| (u.principal_id.clone(), at)).collect()
+        });
+        by_id.get(principal_id).map(|&at| &self.users[at])
     }
 
     /// See [`super::Observed::current`].
     pub fn current(&self, subject: &Subject, field: &str) -> Option<String> {
         match subject {
             Subject::User { key, id } => {
-                let by_id = |id: &String| self.users.iter().find(|u| u.principal_id == *id);
-                let user = id.as_ref().map_or_else(|| self.user(key), by_id)?;
+                let user = id.as_ref().map_or_else(|| self.user(key), |id| self.by_id(id))?;
                 match field {
                     "user_name" => Some(user.name.clone()),
                     "email" => Some(user.email.clone()),
@@ -375,6 +396,16 @@ pub enum Action {
 }
 
 impl Action {
+    /// Values a call carries beside what it changes: they have to hold too when a saved plan is applied.
+    pub fn carried(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Action::UpdateUser { email, role, .. } => {
+                vec![("email", email.clone()), ("role", role.to_string())]
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// See [`super::Action::calls`].
     pub fn calls(&self) -> Vec<&'static str> {
         vec![match self {

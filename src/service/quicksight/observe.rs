@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{Desired, ExternalLogin, IdentityType, Observed, Role, User};
 use crate::aws::client::QuickSight;
-use crate::aws::{Class, Failure, pages};
+use crate::aws::{Failure, pages};
 use crate::word::Word;
 
 /// The largest page QuickSight gives.
@@ -24,12 +24,22 @@ pub async fn observe(api: &QuickSight, desired: &Desired) -> Result<Observed, Fa
         Ok(named.into_iter().cloned().zip(members).collect())
     };
     let (users, groups) = tokio::try_join!(users(api), groups)?;
-    Ok(Observed::new(users, groups))
+    let mut understood = Vec::with_capacity(users.len());
+    let mut odd = BTreeMap::new();
+    for user in users {
+        let name = user.user_name.clone().unwrap_or_default();
+        match self::user(user) {
+            Ok(user) => understood.push(user),
+            // One user of a newer kind must not hold the namespace back.
+            Err(why) => _ = odd.insert(name.to_lowercase(), why),
+        }
+    }
+    Ok(Observed::new(understood, groups, odd))
 }
 
-async fn users(api: &QuickSight) -> Result<Vec<User>, Failure> {
+async fn users(api: &QuickSight) -> Result<Vec<aws_sdk_quicksight::types::User>, Failure> {
     const OPERATION: &str = "ListUsers";
-    let users = pages::all(&api.caller, OPERATION, |token| async move {
+    pages::all(&api.caller, OPERATION, |token| async move {
         let call = || {
             let request = api.client.list_users().aws_account_id(&api.account_id).namespace(&api.namespace);
             request.max_results(PAGE).set_next_token(token.clone()).send()
@@ -37,25 +47,18 @@ async fn users(api: &QuickSight) -> Result<Vec<User>, Failure> {
         let page = api.caller.call(OPERATION, call).await?;
         Ok((page.user_list.unwrap_or_default(), page.next_token))
     })
-    .await?;
-    users.into_iter().map(|u| user(api, OPERATION, u)).collect()
+    .await
 }
 
-/// A user as the SDK gives it; `operation` is for the message where it is odd.
-pub fn user(
-    api: &QuickSight,
-    operation: &'static str,
-    user: aws_sdk_quicksight::types::User,
-) -> Result<User, Failure> {
-    let odd = |what: String| api.caller.failure(operation, Class::Invalid, what);
-    let name = user.user_name.ok_or_else(|| odd("a user has no name".into()))?;
-    let principal_id =
-        user.principal_id.or(user.arn).ok_or_else(|| odd(format!("user {name} has no principal id")))?;
+/// A user as the SDK gives it, or why it cannot be understood.
+pub fn user(user: aws_sdk_quicksight::types::User) -> Result<User, String> {
+    let name = user.user_name.ok_or("it has no user name")?;
+    let principal_id = user.principal_id.or(user.arn).ok_or("it has no principal id")?;
     let role = user.role.as_ref().map_or("", |r| r.as_str());
-    let role = Role::parse(role).ok_or_else(|| odd(format!("user {name} has the unknown role `{role}`")))?;
+    let role = Role::parse(role).ok_or_else(|| format!("its role `{role}` is not known to this version"))?;
     let identity_type = user.identity_type.as_ref().map_or("", |t| t.as_str());
     let identity_type = IdentityType::parse(identity_type)
-        .ok_or_else(|| odd(format!("user {name} has the unknown identity type `{identity_type}`")))?;
+        .ok_or_else(|| format!("its identity type `{identity_type}` is not known to this version"))?;
     let id = user.external_login_id.unwrap_or_default();
     let external_login = match user.external_login_federation_provider_type.as_deref() {
         Some("COGNITO") => Some(ExternalLogin::Cognito { id }),
