@@ -10,7 +10,7 @@ use super::context::state_text;
 use super::observe::{Pass, outlook};
 use super::{Exit, TargetOptions, shell};
 use crate::config::Target;
-use crate::plan::{Plan, Verdict, render};
+use crate::plan::{Plan, render};
 use crate::roster::resolve;
 use crate::roster::schema::{Access, Roster, User};
 
@@ -95,14 +95,10 @@ fn explain(
         let _ = writeln!(text, "  in step");
     }
     for change in changes {
-        let verdict = match &change.verdict {
-            Verdict::Ready => String::new(),
-            Verdict::Blocked { reason, ways_out } => {
-                format!(" (blocked: {reason}; {})", ways_out.join("; or "))
-            }
-            Verdict::Held { reason, .. } => format!(" (held back: {reason})"),
-        };
-        let _ = writeln!(text, "  differs: {}{verdict}", render::what(change));
+        let _ = writeln!(text, "  differs: {}", render::what(change));
+        for line in render::why(change) {
+            let _ = writeln!(text, "    {line}");
+        }
     }
     text.push('\n');
 }

@@ -196,13 +196,10 @@ fn is_left_alone(rules: &Rules, change: &Change) -> bool {
 fn verdict(rules: &Rules, change: &Change, circumstances: Circumstances<'_>) -> Verdict {
     let creates = matches!(change.kind, Kind::CreateUser | Kind::CreateGroup | Kind::AddMember);
     if !creates && !change.names.is_empty() && is_protected(rules, change) {
-        return held(
-            HeldBy::Protected,
-            "protected: rosterd takes nothing from it and changes nothing of it".into(),
-        );
+        return held(HeldBy::Protected, "it keeps what it has".into());
     }
     if !creates && rules.policy == Policy::CreateOnly {
-        return held(HeldBy::Policy, "policy create-only".into());
+        return held(HeldBy::Policy, "create-only changes nothing that is there".into());
     }
     if change.removal == Removal::Unlisted && !rules.removal_grace.is_zero() {
         let since = circumstances.clocks.get(&change.id).copied().unwrap_or(circumstances.now);
@@ -210,7 +207,7 @@ fn verdict(rules: &Rules, change: &Change, circumstances: Circumstances<'_>) -> 
         if waited < rules.removal_grace {
             let left = rules.removal_grace - waited;
             let left = jiff::SignedDuration::from_secs(left.as_secs().cast_signed());
-            return held(HeldBy::Grace, format!("removal_grace: due in {left:#}"));
+            return held(HeldBy::Grace, format!("due in {left:#}"));
         }
     }
     Verdict::Ready

@@ -72,17 +72,20 @@ fn text_target(out: &mut String, target: &TargetPlan) {
 fn text_change(out: &mut String, change: &Change) {
     let (symbol, style) = symbol(change);
     let _ = writeln!(out, "    {style}{symbol} {}{style:#}  {DIM}← {}{DIM:#}", what(change), cause(change));
+    for line in why(change) {
+        let _ = writeln!(out, "        {line}");
+    }
+}
+
+/// Why a change does not go ahead and what a person can do, a line each.
+pub fn why(change: &Change) -> Vec<String> {
     match &change.verdict {
-        Verdict::Ready => {}
+        Verdict::Ready => Vec::new(),
         Verdict::Blocked { reason, ways_out } => {
-            let _ = writeln!(out, "        {RED}blocked{RED:#}: {reason}");
-            for way in ways_out {
-                let _ = writeln!(out, "        {DIM}·{DIM:#} {way}");
-            }
+            let ways = ways_out.iter().map(|way| format!("{DIM}·{DIM:#} {way}"));
+            std::iter::once(format!("{RED}blocked{RED:#}: {reason}")).chain(ways).collect()
         }
-        Verdict::Held { reason, .. } => {
-            let _ = writeln!(out, "        {CYAN}held back{CYAN:#}: {reason}");
-        }
+        Verdict::Held { by, reason } => vec![format!("{CYAN}held back by {by}{CYAN:#}: {reason}")],
     }
 }
 

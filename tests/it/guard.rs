@@ -35,7 +35,7 @@ async fn after(world: World, settings: &str, args: &[&str], code: i32) -> (World
 #[tokio::test(flavor = "multi_thread")]
 async fn create_only_creates_and_changes_nothing() {
     let (world, ran) = after(world(1), "policy = \"create-only\"", &["apply", "--yes"], 0).await;
-    ran.says("held back: policy create-only").says("1 left alone");
+    ran.says("held back by policy: create-only").says("1 left alone");
     assert_eq!(qs(&world, "alice@example.com").unwrap().role, "READER");
     assert!(qs(&world, "new@example.com").is_some() && qs(&world, "gone0@example.com").is_some());
 }
@@ -126,7 +126,7 @@ async fn removal_grace_waits_and_then_removes() {
     let settings = format!("{}\nremoval_grace = \"24h\"", sync("delete"));
     let bench = Bench::new(world(1)).await;
     bench.files(&bi(&settings), ROSTER);
-    bench.run(&["apply", "--yes"]).await.exits(0).says("held back: removal_grace: due in");
+    bench.run(&["apply", "--yes"]).await.exits(0).says("held back by removal_grace: due in");
     assert!(qs(&bench.sandbox.world(), "gone0@example.com").is_some());
     // The clock of the first pass, set back by two days.
     let memory = bench.read("state/memory.json");

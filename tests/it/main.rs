@@ -1,4 +1,5 @@
 //! Drives rosterd, library and binary, against the sandbox.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 
 mod calls;
 mod cli;

@@ -138,8 +138,8 @@ async fn rules_that_changed_since_hold() {
         .run(&["apply", "plan.json", "--yes"])
         .await
         .exits(0)
-        .says("held back: protected")
-        .says("held back: policy create-only");
+        .says("held back by protected")
+        .says("held back by policy: create-only");
     let world = bench.sandbox.world();
     assert!(qs(&world, "gone@example.com").is_some());
     assert_eq!(fs(&world, "alice@example.com").unwrap().status, "DISABLED");
