@@ -83,6 +83,15 @@ impl Door {
     }
 }
 
+/// What an IAM policy for a target names: one ARN for calls about users, one for those about groups.
+#[derive(Debug, Default)]
+pub struct Resources {
+    /// For users, profiles and projects.
+    pub users: String,
+    /// For groups.
+    pub groups: String,
+}
+
 /// The door as one target sees it.
 #[derive(Debug, Clone)]
 pub struct Caller {
@@ -91,6 +100,7 @@ pub struct Caller {
     /// Targets of one account and Region share their pace.
     scope: Arc<str>,
     rates: Arc<Rates>,
+    resources: Arc<Resources>,
     trace: Option<Arc<Mutex<Vec<String>>>>,
     /// Half-done work is finished even when rosterd is told to stop.
     committed: bool,
@@ -101,8 +111,22 @@ const SETTLE_TRIES: u32 = 12;
 
 impl Caller {
     /// A caller for one target.
-    pub fn new(door: Arc<Door>, service: ServiceKind, scope: &str, rates: Rates) -> Self {
-        Caller { door, service, scope: scope.into(), rates: Arc::new(rates), trace: None, committed: false }
+    pub fn new(
+        door: Arc<Door>,
+        service: ServiceKind,
+        scope: &str,
+        rates: Rates,
+        resources: Resources,
+    ) -> Self {
+        Caller {
+            door,
+            service,
+            scope: scope.into(),
+            rates: Arc::new(rates),
+            resources: Arc::new(resources),
+            trace: None,
+            committed: false,
+        }
     }
 
     /// The same, remembering the request ids of its calls.
@@ -215,6 +239,11 @@ impl Caller {
             };
             door.metrics.attempt(self.service, operation, outcome(failure.class), sent.elapsed());
             self.remember(failure.request_id.as_deref());
+            if failure.class == Class::Denied {
+                let about_groups = operation.contains("Group");
+                let resource = if about_groups { &self.resources.groups } else { &self.resources.users };
+                failure.resource = Some(resource.as_str().into());
+            }
             uncertain |= failure.uncertain;
             failure.uncertain = uncertain;
             let wait = match failure.class {

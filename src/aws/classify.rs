@@ -104,11 +104,13 @@ pub struct Failure {
     /// The HTTP status, where there was an answer.
     pub status: Option<u16>,
     /// AWS's id of the request.
-    pub request_id: Option<String>,
+    pub request_id: Option<Box<str>>,
     /// How long the service asks to wait.
     pub retry_after: Option<Duration>,
     /// True when a write may have taken effect all the same.
     pub uncertain: bool,
+    /// The ARN an IAM policy would name, where the failure is about permission.
+    pub resource: Option<Box<str>>,
 }
 
 impl Failure {
@@ -134,6 +136,7 @@ impl Failure {
             request_id: None,
             retry_after: None,
             uncertain: false,
+            resource: None,
         }
     }
 
@@ -161,7 +164,10 @@ impl Failure {
                 }
             },
             Class::Quota => "a hard quota of the account is reached; ask AWS to raise it or remove what is unused".into(),
-            Class::Denied => format!("allow `{action}` on this target to the principal that rosterd runs as"),
+            Class::Denied => {
+                let resource = self.resource.as_ref().map_or("this target".into(), |arn| format!("`{arn}`"));
+                format!("allow `{action}` on {resource} to the principal that rosterd runs as")
+            }
             Class::Credentials => {
                 "renew the credentials: `aws sso login`, a new session token, or the role of the instance or pod".into()
             }
@@ -245,7 +251,7 @@ where
         _ => true,
     };
     failure.status = status;
-    failure.request_id = header("x-amzn-requestid").or_else(|| header("x-amz-request-id"));
+    failure.request_id = header("x-amzn-requestid").or_else(|| header("x-amz-request-id")).map(String::into);
     failure.retry_after =
         retry_after(header("retry-after").as_deref(), header("x-amz-retry-after").as_deref());
     failure

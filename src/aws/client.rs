@@ -13,7 +13,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 
-use super::call::{Caller, Door, Limits};
+use super::call::{Caller, Door, Limits, Resources};
 use super::pacer::Rates;
 use crate::config::{Service, Target};
 
@@ -109,7 +109,7 @@ pub async fn connect(
         _ => format!("{:?}/{:?}", target.access.profile, target.access.assume_role),
     };
     let scope = format!("{account}/{}/{}", target.region, target.kind());
-    let caller = Caller::new(Arc::clone(door), target.kind(), &scope, rates);
+    let caller = Caller::new(Arc::clone(door), target.kind(), &scope, rates, resources(target));
     match &target.service {
         Service::DataZone { domain_id } => {
             let mut config = aws_sdk_datazone::config::Builder::from(&sdk);
@@ -137,6 +137,22 @@ pub async fn connect(
             Api::FinSpace(FinSpace { client, caller })
         }
     }
+}
+
+fn resources(target: &Target) -> Resources {
+    let region = &target.region;
+    let (users, groups) = match &target.service {
+        Service::DataZone { domain_id } => {
+            let domain = format!("arn:aws:datazone:{region}:*:domain/{domain_id}");
+            (domain.clone(), domain)
+        }
+        Service::QuickSight { account_id, namespace, .. } => {
+            let arn = |kind: &str| format!("arn:aws:quicksight:{region}:{account_id}:{kind}/{namespace}/*");
+            (arn("user"), arn("group"))
+        }
+        Service::FinSpace => ("*".to_string(), "*".to_string()),
+    };
+    Resources { users, groups }
 }
 
 async fn sdk_config(

@@ -154,3 +154,65 @@ async fn detailed_exitcode_tells_pending_changes() {
     bench.apply().await;
     bench.run(&["plan", "--detailed-exitcode"]).await.exits(0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_caps_count_every_user_whose_name_is_lost() {
+    let mut start = world(0);
+    for number in 0..6 {
+        qs_user(&mut start, &format!("lost{number}"), "N/A", "READER");
+    }
+    let settings = format!("{}\nmax_removals = {{ percent = 100, count = 5 }}", sync("delete"));
+    let (world, ran) = after(start, &settings, &["apply", "--yes"], 4).await;
+    ran.says("6 of 7 principals would lose access");
+    assert_eq!(
+        world.accounts[ACCOUNT].namespaces["default"].users.values().filter(|u| u.user_name == "N/A").count(),
+        6
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_caps_count_people_and_not_their_memberships() {
+    let mut start = empty_world();
+    qs_user(&mut start, "p0", "alice@example.com", "AUTHOR");
+    for group in ["a", "b", "c", "d"] {
+        namespace(&mut start)
+            .groups
+            .entry(group.into())
+            .or_default()
+            .members
+            .insert("alice@example.com".into());
+    }
+    let bench = Bench::new(start).await;
+    bench.files(
+        &bi(&format!("{}\nmax_removals = {{ percent = 100, count = 1 }}", sync("delete"))),
+        "[roles.r]\nquicksight = { groups = [] }\n[roles.x]\nquicksight = { groups = [\"a\", \"b\", \"c\", \"d\"] }\n[users.alice]\nemail = \"alice@example.com\"\nroles = [\"r\"]\n",
+    );
+    bench.run(&["plan"]).await.exits(0).says("4 to remove");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn protection_by_address_covers_single_sign_on_profiles() {
+    let mut world = empty_world();
+    sso_profile(&mut world, 1, "breakglass", "ACTIVATED");
+    let bench = Bench::new(world).await;
+    bench.files(
+        &portal("protected = [\"breakglass@example.com\"]"),
+        "[roles.r]\ndatazone = { access = \"disabled\" }\n[users.b]\nemail = \"breakglass@example.com\"\nsso_user = \"breakglass\"\nroles = [\"r\"]\n",
+    );
+    bench.apply().await.says("1 held back by protected");
+    assert!(bench.writes().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_saved_plan_leaves_the_removal_clocks_running() {
+    let settings = format!("{}\nremoval_grace = \"24h\"", sync("delete"));
+    let bench = Bench::new(world(1)).await;
+    bench.files(&bi(&settings), ROSTER);
+    bench.run(&["plan", "--out", "plan.json"]).await.exits(0);
+    bench.run(&["apply", "plan.json", "--yes"]).await.exits(0);
+    let first = bench.read("state/memory.json");
+    assert!(first.contains("gone0@example.com"), "the clock started: {first}");
+    bench.run(&["apply", "plan.json", "--yes"]).await;
+    let clocks = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap()["clocks"].clone();
+    assert_eq!(clocks(&bench.read("state/memory.json")), clocks(&first));
+}

@@ -64,3 +64,18 @@ async fn sigint_finishes_what_is_under_way() {
 async fn sigterm_finishes_what_is_under_way() {
     interrupted_by("-TERM").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_the_first_write_an_interrupt_ends_it_at_once() {
+    let bench = Bench::with(empty_world(), Knobs::from_toml("latency_ms = 3000").unwrap()).await;
+    bench.files(&bi(""), &roster());
+    let mut command = bench.command(&["apply", "--yes"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+    until("the first read", || bench.sandbox.peak("quicksight:ListUsers") > 0).await;
+    let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(sent.expect("kill is there").success());
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted: nothing was written"));
+    assert!(bench.writes().is_empty());
+}

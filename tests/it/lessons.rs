@@ -162,7 +162,10 @@ async fn lesson_11_credential_errors_are_told_apart() {
     for (code, says) in [
         ("ExpiredTokenException", "renew the credentials"),
         ("UnrecognizedClientException", "renew the credentials"),
-        ("AccessDeniedException", "allow `quicksight:ListUsers` on this target"),
+        (
+            "AccessDeniedException",
+            "allow `quicksight:ListUsers` on `arn:aws:quicksight:us-east-1:111122223333:user/default/*`",
+        ),
         ("PreconditionNotMetException", "check its edition"),
     ] {
         let knobs = format!("[[faults]]\non = \"quicksight:ListUsers\"\nfault = {{ error = \"{code}\" }}\n");
@@ -205,4 +208,82 @@ async fn lesson_14_secrets_are_never_logged() {
         .env("AWS_SESSION_TOKEN", "TOKENTOKENTOKEN");
     finish(command).await.exits(0).never_says("wJalrSECRETSECRETSECRET").never_says("TOKENTOKENTOKEN");
     bench.run(&["plan", "--log", "debug"]).await.exits(0).never_says("email=");
+}
+
+const RENAMES: &str = r#"
+[roles.r]
+quicksight = { role = "READER" }
+[users.alice]
+email = "old@example.com"
+roles = ["r"]
+[users.bob]
+email = "bob@example.com"
+roles = ["r"]
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lesson_7_holds_when_the_new_name_is_taken_or_the_user_suspended() {
+    for suspended in [false, true] {
+        let bench = Bench::new(empty_world()).await;
+        bench.files(&bi(&sync("delete")), RENAMES);
+        bench.apply().await;
+        if !suspended {
+            // Somebody signed up under the new address meanwhile.
+            bench.sandbox.change(|world| qs_user(world, "p9", "new@example.com", "READER"));
+        }
+        bench.sandbox.forget_calls();
+        let state = if suspended { "state = \"suspended\"\n[users.bob]" } else { "[users.bob]" };
+        let renamed = RENAMES.replace("old@example.com", "new@example.com").replace("[users.bob]", state);
+        bench.files(&bi(&sync("delete")), &renamed);
+        for _ in 0..2 {
+            bench
+                .run(&["apply", "--yes", "--force-removals"])
+                .await
+                .exits(0)
+                .says("QuickSight cannot rename a user");
+        }
+        assert!(bench.writes().is_empty(), "suspended: {suspended}");
+        assert!(qs(&bench.sandbox.world(), "old@example.com").is_some());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lesson_7_someone_renamed_and_absent_is_removed_under_the_old_name() {
+    let bench = Bench::new(empty_world()).await;
+    bench.files(&bi("policy = \"upsert-only\""), RENAMES);
+    bench.apply().await;
+    let gone = RENAMES.replace("\"old@example.com\"", "\"new@example.com\"\nstate = \"absent\"");
+    bench.files(&bi("policy = \"upsert-only\""), &gone);
+    bench.apply().await;
+    assert!(qs(&bench.sandbox.world(), "old@example.com").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lesson_7_memory_of_another_account_is_forgotten() {
+    let mut world = empty_world();
+    world.ensure_namespace("999999999999", "default", REGION);
+    let bench = Bench::new(world).await;
+    bench.files(&bi(&sync("delete")), RENAMES);
+    bench.apply().await;
+    bench.files(&bi(&sync("delete")).replace(ACCOUNT, "999999999999"), &RENAMES.replace("old@", "new@"));
+    bench.apply().await.says("Applied: 2 done.");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lesson_9_one_project_or_user_that_cannot_be_read_does_not_block_the_rest() {
+    let knobs = "[[faults]]\non = \"datazone:ListProjectMemberships\"\nfault = { error = \"AccessDeniedException\" }\n";
+    let bench = Bench::with(empty_world(), Knobs::from_toml(knobs).unwrap()).await;
+    bench.files(&portal(""), "[roles.r]\ndatazone = { access = \"enabled\", projects = { prj1 = \"PROJECT_OWNER\" } }\n[users.a]\nsso_user = \"a\"\nroles = [\"r\"]\n");
+    bench.apply().await.says("or rosterd may not see it").says("Applied: 1 done.");
+
+    let mut world = empty_world();
+    qs_user(&mut world, "p1", "alice@example.com", "GALACTIC_EMPEROR");
+    let bench = Bench::new(world).await;
+    bench.files(&bi(&sync("delete")), ROSTER);
+    bench
+        .apply()
+        .await
+        .says("its role `GALACTIC_EMPEROR` is not known to this version")
+        .says("Applied: 1 done.");
+    assert_eq!(bench.writes(), [("quicksight:RegisterUser".to_string(), 1)].into());
 }

@@ -183,3 +183,53 @@ async fn without_an_audit_trail_nothing_is_written() {
     bench.run(&["apply", "--yes"]).await.exits(1).says("cannot write the audit trail");
     assert!(bench.writes().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_never_carries_back_what_somebody_else_changed() {
+    let mut world = empty_world();
+    qs_user(&mut world, "p1", "alice@example.com", "READER");
+    namespace(&mut world).users.get_mut("p1").unwrap().email = "old@example.com".into();
+    let bench = Bench::new(world).await;
+    let roster = "[roles.r]\nquicksight = { groups = [] }\n[users.alice]\nemail = \"alice@example.com\"\nroles = [\"r\"]\n";
+    bench.files(&bi(""), roster);
+    bench
+        .run(&["plan", "--out", "plan.json"])
+        .await
+        .exits(0)
+        .says("update email old@example.com → alice@example.com");
+    bench.sandbox.change(|world| namespace(world).users.get_mut("p1").unwrap().role = "READER_PRO".into());
+    bench
+        .run(&["apply", "plan.json", "--yes"])
+        .await
+        .exits(3)
+        .says("role was READER when planned and is READER_PRO now");
+    assert_eq!(qs(&bench.sandbox.world(), "alice@example.com").unwrap().role, "READER_PRO");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_depends_on_a_moved_change_is_left_alone_too() {
+    let bench = planned().await;
+    bench.sandbox.change(|world| qs_user(world, "p9", "bob@example.com", "READER"));
+    bench
+        .run(&["apply", "plan.json", "--yes"])
+        .await
+        .exits(3)
+        .says("bi/member/g/bob@example.com: it needs bi/user/bob@example.com, which moved")
+        .never_says("was not registered");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_the_plan_names_is_read_before_it_is_applied() {
+    let mut world = world();
+    namespace(&mut world).groups.entry("g".into()).or_default().members.insert("alice@example.com".into());
+    let bench = Bench::new(world).await;
+    let bare = ROSTER.replace(", groups = [\"g\"]", ", groups = []")
+        + "[roles.x]\nquicksight = { groups = [\"g\"] }\n";
+    bench.files(&bi(&sync("delete")), &bare);
+    bench.run(&["plan", "--out", "plan.json"]).await.exits(0).says("leave g");
+    // Now no role names the group any more.
+    bench.write("roster.toml", &ROSTER.replace(", groups = [\"g\"]", ""));
+    bench.run(&["apply", "plan.json", "--yes"]).await.exits(0);
+    let world = bench.sandbox.world();
+    assert!(world.accounts[ACCOUNT].namespaces["default"].groups["g"].members.is_empty());
+}

@@ -310,3 +310,33 @@ async fn a_role_session_travels_encoded_once() {
     assert_eq!(qs(&bench.sandbox.world(), "Etl/nightly").unwrap().role, "AUTHOR");
     bench.settles().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_differ_in_case_only_are_one_person() {
+    let mut world = empty_world();
+    qs_user(&mut world, "p1", "ALICE@example.com", "READER");
+    qs_user(&mut world, "p2", "alice@example.com", "READER");
+    sso_profile(&mut world, 1, "Alice", "ACTIVATED");
+    let bench = Bench::new(world).await;
+    let roster = "[roles.r]\ndatazone = { access = \"enabled\" }\nquicksight = { role = \"AUTHOR\" }\n[users.alice]\nemail = \"alice@example.com\"\nsso_user = \"alice\"\nroles = [\"r\"]\n";
+    bench.files(&format!("{}{}", bi(&sync("delete")), portal(&sync("disable"))), roster);
+    bench.apply().await;
+    assert_eq!(bench.writes(), [("quicksight:UpdateUser".to_string(), 1)].into());
+    assert_eq!(
+        qs(&bench.sandbox.world(), "alice@example.com").unwrap().role,
+        "AUTHOR",
+        "the exact one is meant"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exact_status_is_set_in_the_same_run_as_the_profile() {
+    let bench = Bench::with(empty_world(), knobs("lag = 1")).await;
+    bench.files(
+        &portal(""),
+        "[roles.r]\ndatazone = { access = \"ACTIVATED\" }\n[users.a]\nsso_user = \"a\"\nroles = [\"r\"]\n",
+    );
+    bench.apply().await;
+    assert_eq!(dz(&bench.sandbox.world(), "a").unwrap().status, "ACTIVATED");
+    bench.settles().await;
+}

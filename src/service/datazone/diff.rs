@@ -149,8 +149,8 @@ fn existing(
             _ => (Kind::UpdateUser, Removal::None),
         };
         let roles = granted.filter(|_| user.state == State::Active).map_or(&[][..], |a| &a.roles);
-        out.changes
-            .push(set_status(target, profile, new, kind).removing(removal).caused_by(&user.user, roles));
+        let change = set_status(target, profile, new, kind).removing(removal).caused_by(&user.user, roles);
+        out.changes.push(named(change, user));
     }
     for project in &desired.projects {
         membership(target, desired, observed, user, profile, project, out);
