@@ -1,7 +1,7 @@
 //! The roster: who the people are and what their roles give them.
 //!
-//! [`load`] reads the files into the types of [`schema`], collecting every problem; [`access`] reads what
-//! a role says of each service; [`resolve`] folds the roles of each user into what each target should
+//! [`mod@load`] reads the files into the types of [`schema`], collecting every problem; [`access`] reads what
+//! a role says of each service; [`mod@resolve`] folds the roles of each user into what each target should
 //! hold. Nothing here knows what a target does hold.
 
 pub mod access;

@@ -1,8 +1,8 @@
 //! The three services' HTTP APIs on 127.0.0.1, good enough that the real SDKs and boto3 work against it.
 //!
-//! [`model`] is the language the operations are written in and checks every request against it; the three
+//! `model` is the language the operations are written in and checks every request against it; the three
 //! service files hold one row and one function an operation; [`world`] is the state; [`knobs`] says what
-//! goes wrong and how fast it may go; [`server`] speaks HTTP. It is written from the published service
+//! goes wrong and how fast it may go; `server` speaks HTTP. It is written from the published service
 //! models and shares nothing with the code it tests (no import from elsewhere in this crate), so that a
 //! mistake on one side does not cancel out on the other.
 

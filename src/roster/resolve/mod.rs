@@ -2,7 +2,7 @@
 //!
 //! Most people share a handful of role combinations, so the roles of each combination are folded once per
 //! target and shared. Of ordered values the most powerful wins; contradictions without an order are
-//! problems that name both roles ([`fold`]). One file a service says who a user is there.
+//! problems that name both roles (`fold`). One file a service says who a user is there.
 
 mod datazone;
 mod finspace;
