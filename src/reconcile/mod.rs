@@ -123,9 +123,9 @@ pub fn remember(
     Memory { places: memory.places.clone(), principals, clocks }
 }
 
-/// True while a user's old principal is still there: until somebody has dealt with it, it is not forgotten.
+/// True while a user's old principal still has access: until somebody has dealt with it, it is not forgotten.
 fn renamed(old: Option<&String>, new: &str, observed: &Observed) -> bool {
-    old.is_some_and(|old| !old.eq_ignore_ascii_case(new) && observed.contains(old))
+    old.is_some_and(|old| !old.eq_ignore_ascii_case(new) && observed.is_live(old))
 }
 
 fn created<'p>(plan: Option<&'p TargetPlan>, report: &Report) -> HashSet<&'p str> {

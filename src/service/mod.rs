@@ -9,7 +9,7 @@ pub mod datazone;
 pub mod finspace;
 pub mod quicksight;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -144,6 +144,13 @@ pub struct Diff {
 /// Which principal each roster user had when last seen: what tells a rename from a new person.
 pub type Known = BTreeMap<String, String>;
 
+/// The key a roster user had when last seen, where it is another now and nobody else has given it up:
+/// `given_up` holds, in lower case, the keys of users who are to be absent.
+fn former_key<'k>(known: &'k Known, user: &str, key: &str, given_up: &HashSet<String>) -> Option<&'k str> {
+    let old = known.get(user).filter(|old| !old.eq_ignore_ascii_case(key));
+    old.filter(|old| !given_up.contains(&old.to_lowercase())).map(String::as_str)
+}
+
 /// Compares; pure. `None` when the two are not of one service.
 pub fn diff(target: &str, desired: &Desired, observed: &Observed, known: &Known) -> Option<Diff> {
     Some(match (desired, observed) {
@@ -177,6 +184,15 @@ impl Desired {
 }
 
 impl Observed {
+    /// True when a principal of this key is there and has access: one that was disabled is nobody's loss.
+    pub fn is_live(&self, key: &str) -> bool {
+        match self {
+            Observed::DataZone(o) => o.of_key(key).any(|p| p.status.is_enabled()),
+            Observed::QuickSight(o) => o.user(key).is_some(),
+            Observed::FinSpace(o) => o.user(key).is_some_and(|u| u.status != finspace::Status::Disabled),
+        }
+    }
+
     /// True when a principal of this key is there.
     pub fn contains(&self, key: &str) -> bool {
         match self {

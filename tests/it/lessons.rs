@@ -287,3 +287,53 @@ async fn lesson_9_one_project_or_user_that_cannot_be_read_does_not_block_the_res
         .says("Applied: 1 done.");
     assert_eq!(bench.writes(), [("quicksight:RegisterUser".to_string(), 1)].into());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lesson_7_two_users_who_swap_names_do_not_swap_accounts() {
+    let bench = Bench::new(empty_world()).await;
+    bench.files(&bi(&sync("delete")), RENAMES);
+    bench.apply().await;
+    bench.sandbox.forget_calls();
+    let swapped = RENAMES.replace("old@", "x@").replace("bob@", "old@").replace("x@", "bob@");
+    bench.files(&bi(&sync("delete")), &swapped);
+    bench.run(&["apply", "--yes"]).await.exits(0).says("2 blocked");
+    assert!(bench.writes().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lesson_7_another_case_is_no_rename() {
+    let bench = Bench::new(empty_world()).await;
+    bench.files(&bi(&sync("delete")), RENAMES);
+    bench.apply().await;
+    bench.files(&bi(&sync("delete")), &RENAMES.replace("old@", "Old@"));
+    bench.apply().await.says("email old@example.com → Old@example.com").never_says("blocked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lesson_7_every_way_out_leads_out() {
+    let roster = |id: &str, email: &str, sso: &str| {
+        format!(
+            "[roles.r]\ndatazone = {{ access = \"enabled\" }}\nfinspace = {{ type = \"APP_USER\" }}\n[users.{id}]\nemail = \"{email}\"\nsso_user = \"{sso}\"\nroles = [\"r\"]\n"
+        )
+    };
+    let targets = format!("{}{}", portal(""), research(""));
+    let bench = Bench::new(empty_world()).await;
+    bench.files(&targets, &roster("alice", "old@example.com", "old"));
+    bench.apply().await;
+    let renamed = roster("alice", "new@example.com", "new");
+    bench.files(&targets, &renamed);
+    bench.apply().await.says("2 blocked");
+    // The old identity under an id of its own, to be absent: it is disabled, and the new one is made.
+    bench.files(
+        &targets,
+        &format!(
+            "{renamed}[users.former]\nemail = \"old@example.com\"\nsso_user = \"old\"\nstate = \"absent\"\n"
+        ),
+    );
+    bench.apply().await.says("Applied: 4 done.").never_says("blocked");
+    // Disabled profiles are never deleted, and block nobody once they are.
+    bench.files(&targets, &renamed);
+    bench.settles().await;
+    assert_eq!(dz(&bench.sandbox.world(), "old").unwrap().status, "NOT_ASSIGNED");
+    assert_eq!(fs(&bench.sandbox.world(), "old@example.com").unwrap().status, "DISABLED");
+}

@@ -8,19 +8,20 @@ use std::collections::HashSet;
 
 use super::{AccessWish, Action, Desired, DesiredUser, Identity, Observed, Profile, Status};
 use crate::plan::{Change, Kind, Removal, Subject};
-use crate::service::{Action as AnyAction, Diff, Known, Ref, State};
+use crate::service::{Action as AnyAction, Diff, Known, Ref, State, former_key};
 
 /// See [`crate::service::diff`].
 pub fn diff(target: &str, desired: &Desired, observed: &Observed, known: &Known) -> Diff {
     let mut out =
         Diff { listed: desired.users.len(), population: observed.profiles.len(), ..Diff::default() };
-    let wanted_keys: HashSet<String> = desired.users.iter().map(|u| u.identity.index_key()).collect();
+    let absent = desired.users.iter().filter(|u| u.state == State::Absent);
+    let given_up: HashSet<String> = absent.map(|u| u.identity.key().to_lowercase()).collect();
     let mut claimed: HashSet<&str> = HashSet::new();
     for user in &desired.users {
         let before = out.changes.len();
         let mut profiles = observed.matching(&user.identity);
         out.wanted += usize::from(user.state == State::Active);
-        let old = renamed_from(user, observed, known, &wanted_keys);
+        let old = renamed_from(user, observed, known, &given_up);
         claimed.extend(profiles.iter().chain(&old).map(|p| &*p.id));
         match (user.state, old.first(), profiles.as_slice()) {
             // The old profile is the user's: to be absent means it too.
@@ -89,11 +90,10 @@ fn renamed_from<'o>(
     user: &DesiredUser,
     observed: &'o Observed,
     known: &Known,
-    wanted: &HashSet<String>,
+    given_up: &HashSet<String>,
 ) -> Vec<&'o Profile> {
-    let Some(old) = known.get(&user.user) else { return Vec::new() };
-    let profiles = observed.of_key(old);
-    profiles.filter(|p| !wanted.contains(&p.identity.index_key())).collect()
+    let old = former_key(known, &user.user, &user.identity.key(), given_up);
+    old.into_iter().flat_map(|old| observed.of_key(old)).filter(|p| p.status.is_enabled()).collect()
 }
 
 fn renamed(target: &str, user: &DesiredUser, old: &Profile) -> Change {

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use super::{Action, Desired, DesiredUser, Observed, Status, User, UserType};
 use crate::plan::{Change, Kind, Removal, Subject};
-use crate::service::{Action as AnyAction, Diff, Known, Ref, State};
+use crate::service::{Action as AnyAction, Diff, Known, Ref, State, former_key};
 
 /// See [`crate::service::diff`].
 pub fn diff(target: &str, desired: &Desired, observed: &Observed, known: &Known) -> Diff {
@@ -22,13 +22,14 @@ pub fn diff(target: &str, desired: &Desired, observed: &Observed, known: &Known)
             out.changes.push(change.field("application_permissions", None, Some(permissions.join(" "))));
         }
     }
-    let wanted: HashSet<String> = desired.users.iter().map(DesiredUser::key).collect();
+    let absent = desired.users.iter().filter(|u| u.state == State::Absent);
+    let given_up: HashSet<String> = absent.map(|u| u.key()).collect();
     let mut claimed: HashSet<&str> = HashSet::new();
     for user in &desired.users {
         let before = out.changes.len();
         out.wanted += usize::from(user.state == State::Active);
         let found = observed.user(&user.email);
-        let old = renamed_from(user, observed, known, &wanted);
+        let old = renamed_from(user, observed, known, &given_up);
         claimed.extend(found.into_iter().chain(old).map(|u| &*u.id));
         match (user.state, old, found) {
             // The old user is the same person: to be absent means it too.
@@ -235,10 +236,10 @@ fn renamed_from<'o>(
     user: &DesiredUser,
     observed: &'o Observed,
     known: &Known,
-    wanted: &HashSet<String>,
+    given_up: &HashSet<String>,
 ) -> Option<&'o User> {
-    let old = known.get(&user.user)?;
-    observed.user(old).filter(|_| !wanted.contains(&old.to_lowercase()))
+    let old = former_key(known, &user.user, &user.key(), given_up)?;
+    observed.user(old).filter(|u| u.status != Status::Disabled)
 }
 
 fn renamed(target: &str, user: &DesiredUser, old: &User) -> Change {

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use super::{Action, CustomPermissions, Desired, DesiredUser, ExternalLogin, LOST_NAME, Observed, User};
 use crate::plan::{Change, Kind, Removal, Subject};
-use crate::service::{Action as AnyAction, Diff, Known, Ref, State};
+use crate::service::{Action as AnyAction, Diff, Known, Ref, State, former_key};
 
 /// See [`crate::service::diff`].
 pub fn diff(target: &str, desired: &Desired, observed: &Observed, known: &Known) -> Diff {
@@ -15,13 +15,14 @@ pub fn diff(target: &str, desired: &Desired, observed: &Observed, known: &Known)
     for (group, description) in desired.groups.iter().filter(|(g, _)| !observed.groups.contains_key(*g)) {
         out.changes.push(create_group(target, group, description.clone()));
     }
-    let wanted: HashSet<String> = desired.users.iter().map(|u| u.key().to_lowercase()).collect();
+    let absent = desired.users.iter().filter(|u| u.state == State::Absent);
+    let given_up: HashSet<String> = absent.map(|u| u.key().to_lowercase()).collect();
     let mut claimed: HashSet<&str> = HashSet::new();
     for user in &desired.users {
         let before = out.changes.len();
         out.wanted += usize::from(user.state == State::Active);
         let found = observed.user(&user.key());
-        let old = renamed_from(user, observed, known, &wanted);
+        let old = renamed_from(user, observed, known, &given_up);
         claimed.extend(observed.users_of(&user.key()).chain(old).map(|u| &*u.principal_id));
         match (user.state, old, found) {
             // The old principal is the user's: to be absent means it too.
@@ -335,10 +336,9 @@ fn renamed_from<'o>(
     user: &DesiredUser,
     observed: &'o Observed,
     known: &Known,
-    wanted: &HashSet<String>,
+    given_up: &HashSet<String>,
 ) -> Option<&'o User> {
-    let old = known.get(&user.user)?.to_lowercase();
-    observed.user(&old).filter(|_| !wanted.contains(&old))
+    observed.user(former_key(known, &user.user, &user.key(), given_up)?)
 }
 
 fn renamed(target: &str, user: &DesiredUser, old: &User) -> Change {
