@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
-use super::{Change, HeldBy, Kind, Plan, Subject, TargetPlan, Verdict, cost};
+use super::{Change, HeldBy, Kind, Plan, Removal, Subject, TargetPlan, Verdict, cost};
 
 /// Changes shown of one target; the JSON has them all.
 const LINES_MAX: usize = 2_000;
@@ -117,7 +117,7 @@ pub fn what(change: &Change) -> String {
         let _ = write!(text, " {container}");
     }
     let fields = change.fields.iter().filter(|f| !matches!(f.name.as_str(), "member" | "group"));
-    let mut separator = " ";
+    let mut separator = ": ";
     for field in fields {
         let _ = match (&field.old, &field.new) {
             (None, Some(new)) => write!(text, "{separator}{} {new}", field.name),
@@ -142,6 +142,9 @@ fn visible(text: &str) -> String {
 pub fn cause(change: &Change) -> String {
     match (&change.user, change.roles.as_slice()) {
         (_, [_, ..]) => change.roles.join(", "),
+        (Some(user), []) if change.removal == Removal::Explicit => {
+            format!("users.{user}: absent, expired or suspended")
+        }
         (Some(user), []) => format!("users.{user}"),
         (None, []) if change.kind == Kind::CreateGroup => "named by the roster".into(),
         (None, []) => "not on the roster".into(),
@@ -161,7 +164,9 @@ pub fn totals(plan: &Plan) -> String {
             *held.entry(by).or_default() += 1;
         }
     }
-    let mut line = if create + change + remove == 0 {
+    let mut line = if create + change + remove == 0 && !plan.unobserved.is_empty() {
+        "Nothing planned.".to_string()
+    } else if create + change + remove == 0 {
         "Nothing to do.".to_string()
     } else {
         format!("Plan: {create} to create, {change} to change, {remove} to remove.")

@@ -42,21 +42,21 @@ async fn a_plan_for_people() {
       analysts
         + create group  ← named by the roster
       alice@example.com  users.alice
-        ~ update role READER → AUTHOR, custom_permissions no-export  ← analyst
+        ~ update: role READER → AUTHOR, custom_permissions no-export  ← analyst
         + join analysts  ← analyst
       bob@example.com  users.bob
-        ! update role AUTHOR → READER  ← viewer
+        ! update: role AUTHOR → READER  ← viewer
             blocked: QuickSight refuses to lower AUTHOR to READER in place
             · lower the role in the QuickSight console, where the user's assets can be transferred
             · transfer the assets, set state = "absent" for one pass, then list the user again
             · leave the role as it is and restrict it with custom_permissions
       carol@example.com  users.carol
-        + create role AUTHOR, email carol@example.com, custom_permissions no-export  ← analyst, viewer
+        + create: role AUTHOR, email carol@example.com, custom_permissions no-export  ← analyst, viewer
         + join analysts  ← analyst
       gone@example.com
-        - delete role READER  ← not on the roster
+        - delete: role READER  ← not on the roster
       breakglass@example.com
-        = delete role ADMIN  ← not on the roster
+        = delete: role ADMIN  ← not on the roster
             held back by protected: it keeps what it has
 
     Plan: 4 to create, 1 to change, 1 to remove. 1 blocked. 1 held back by protected. 0 in step.
@@ -76,13 +76,13 @@ async fn a_plan_for_a_pull_request() {
     | | principal | change | asked for by | |
     |---|---|---|---|---|
     | + | `analysts` | create group | named by the roster |  |
-    | ~ | `alice@example.com` | update role READER → AUTHOR, custom_permissions no-export | analyst |  |
+    | ~ | `alice@example.com` | update: role READER → AUTHOR, custom_permissions no-export | analyst |  |
     | + | `alice@example.com` | join analysts | analyst |  |
-    | ! | `bob@example.com` | update role AUTHOR → READER | viewer | **blocked**: QuickSight refuses to lower AUTHOR to READER in place. Ways out: lower the role in the QuickSight console, where the user's assets can be transferred; transfer the assets, set state = "absent" for one pass, then list the user again; leave the role as it is and restrict it with custom_permissions |
-    | + | `carol@example.com` | create role AUTHOR, email carol@example.com, custom_permissions no-export | analyst, viewer |  |
+    | ! | `bob@example.com` | update: role AUTHOR → READER | viewer | **blocked**: QuickSight refuses to lower AUTHOR to READER in place. Ways out: lower the role in the QuickSight console, where the user's assets can be transferred; transfer the assets, set state = "absent" for one pass, then list the user again; leave the role as it is and restrict it with custom_permissions |
+    | + | `carol@example.com` | create: role AUTHOR, email carol@example.com, custom_permissions no-export | analyst, viewer |  |
     | + | `carol@example.com` | join analysts | analyst |  |
-    | - | `gone@example.com` | delete role READER | not on the roster |  |
-    | = | `breakglass@example.com` | delete role ADMIN | not on the roster | **held back by protected**: it keeps what it has |
+    | - | `gone@example.com` | delete: role READER | not on the roster |  |
+    | = | `breakglass@example.com` | delete: role ADMIN | not on the roster | **held back by protected**: it keeps what it has |
 
     6 calls to write: 1 quicksight:CreateGroup, 2 quicksight:CreateGroupMembership, 1 quicksight:DeleteUser, 1 quicksight:RegisterUser, 1 quicksight:UpdateUser
     "#);
@@ -165,7 +165,7 @@ async fn explain_says_which_role_gives_what_and_what_differs() {
     bi  quicksight 111122223333/default us-east-1
       as bob@example.com
       viewer: role READER
-      differs: update role AUTHOR → READER
+      differs: update: role AUTHOR → READER
         blocked: QuickSight refuses to lower AUTHOR to READER in place
         · lower the role in the QuickSight console, where the user's assets can be transferred
         · transfer the assets, set state = "absent" for one pass, then list the user again

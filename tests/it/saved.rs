@@ -196,7 +196,7 @@ async fn an_update_never_carries_back_what_somebody_else_changed() {
         .run(&["plan", "--out", "plan.json"])
         .await
         .exits(0)
-        .says("update email old@example.com → alice@example.com");
+        .says("update: email old@example.com → alice@example.com");
     bench.sandbox.change(|world| namespace(world).users.get_mut("p1").unwrap().role = "READER_PRO".into());
     bench
         .run(&["apply", "plan.json", "--yes"])
