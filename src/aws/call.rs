@@ -206,12 +206,13 @@ impl Caller {
         Fut: Future<Output = Result<O, SdkError<E, HttpResponse>>>,
     {
         let door = &self.door;
-        // Waiting for the first turn does not count: a long queue is no failure of the call.
+        // Waiting for a turn does not count: a long queue is no failure of the call.
         let mut deadline: Option<Instant> = None;
         let mut waits = Waits::default();
         let mut uncertain = false;
         let mut number = 1;
         loop {
+            let queued = Instant::now();
             let place = tokio::select! {
                 biased;
                 () = self.stopped() => None,
@@ -222,7 +223,8 @@ impl Caller {
                 return Err(Failure { uncertain, ..stopped });
             };
             let sent = Instant::now();
-            let deadline = *deadline.get_or_insert(sent + door.limits.call_timeout);
+            let last = deadline.map_or(sent + door.limits.call_timeout, |last| last + (sent - queued));
+            deadline = Some(last);
             let answer = tokio::time::timeout(door.limits.attempt_timeout, attempt()).await;
             drop(place);
             let mut failure = match answer {
@@ -255,7 +257,7 @@ impl Caller {
                 Class::Transient => failure.retry_after.unwrap_or_else(|| waits.next_wait()),
                 _ => return Err(failure),
             };
-            let out_of_time = Instant::now() + wait >= deadline;
+            let out_of_time = Instant::now() + wait >= last;
             // Throttles are bounded by time alone: a slow quota is no reason to give up early.
             let out_of_attempts = failure.class != Class::Throttle && number >= door.limits.attempts;
             if out_of_attempts || out_of_time {

@@ -7,7 +7,7 @@ use anyhow::bail;
 use clap::Args;
 
 use super::context::state_text;
-use super::observe::{Pass, outlook};
+use super::observe::{Pass, unread};
 use super::{Exit, TargetOptions, shell};
 use crate::config::Target;
 use crate::plan::{Plan, render};
@@ -41,7 +41,7 @@ pub async fn run(config: &Path, options: Options) -> anyhow::Result<Exit> {
         explain(&mut text, roster, id, user, target, &plan, &pass);
     }
     shell::write(text.as_bytes())?;
-    Ok(outlook(&Plan { targets: Vec::new(), ..plan }))
+    Ok(unread(&plan))
 }
 
 fn find<'r>(roster: &'r Roster, wanted: &str) -> Option<(&'r str, &'r User)> {

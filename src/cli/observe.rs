@@ -71,12 +71,16 @@ impl Pass {
 
 /// How a plan alone ends: what could not be read, what a guard holds back.
 pub fn outlook(plan: &Plan) -> Exit {
-    let unread = match (plan.unobserved.is_empty(), plan.targets.is_empty()) {
+    unread(plan).worst(if plan.is_held_by_guard() { Exit::Held } else { Exit::Done })
+}
+
+/// How reading went: all targets, some, none.
+pub fn unread(plan: &Plan) -> Exit {
+    match (plan.unobserved.is_empty(), plan.targets.is_empty()) {
         (true, _) => Exit::Done,
         (false, false) => Exit::Partly,
         (false, true) => Exit::Failed,
-    };
-    unread.worst(if plan.is_held_by_guard() { Exit::Held } else { Exit::Done })
+    }
 }
 
 /// What SIGINT and SIGTERM do from the start of a pass to its end: before the first write they end the

@@ -16,6 +16,7 @@ use crate::aws::{Door, Failure};
 use crate::config::Settings;
 use crate::plan::guard::{self, Circumstances, Clocks};
 use crate::plan::{Kind, Plan, TargetPlan, Unobserved};
+use crate::service::former::same_key;
 use crate::service::{self, Desired, Known, Observed};
 use crate::state::Memory;
 use crate::telemetry::audit::Audit;
@@ -125,7 +126,7 @@ pub fn remember(
 
 /// True while a user's old principal still has access: until somebody has dealt with it, it is not forgotten.
 fn renamed(old: Option<&String>, new: &str, observed: &Observed) -> bool {
-    old.is_some_and(|old| !old.eq_ignore_ascii_case(new) && observed.is_live(old))
+    old.is_some_and(|old| !same_key(old, new) && observed.is_live(old))
 }
 
 fn created<'p>(plan: Option<&'p TargetPlan>, report: &Report) -> HashSet<&'p str> {

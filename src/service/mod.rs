@@ -7,9 +7,10 @@
 
 pub mod datazone;
 pub mod finspace;
+pub mod former;
 pub mod quicksight;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -144,13 +145,6 @@ pub struct Diff {
 /// Which principal each roster user had when last seen: what tells a rename from a new person.
 pub type Known = BTreeMap<String, String>;
 
-/// The key a roster user had when last seen, where it is another now and nobody else has given it up:
-/// `given_up` holds, in lower case, the keys of users who are to be absent.
-fn former_key<'k>(known: &'k Known, user: &str, key: &str, given_up: &HashSet<String>) -> Option<&'k str> {
-    let old = known.get(user).filter(|old| !old.eq_ignore_ascii_case(key));
-    old.filter(|old| !given_up.contains(&old.to_lowercase())).map(String::as_str)
-}
-
 /// Compares; pure. `None` when the two are not of one service.
 pub fn diff(target: &str, desired: &Desired, observed: &Observed, known: &Known) -> Option<Diff> {
     Some(match (desired, observed) {
@@ -188,7 +182,7 @@ impl Observed {
     pub fn is_live(&self, key: &str) -> bool {
         match self {
             Observed::DataZone(o) => o.of_key(key).any(|p| p.status.is_enabled()),
-            Observed::QuickSight(o) => o.user(key).is_some(),
+            Observed::QuickSight(o) => o.holds(key),
             Observed::FinSpace(o) => o.user(key).is_some_and(|u| u.status != finspace::Status::Disabled),
         }
     }
@@ -197,7 +191,7 @@ impl Observed {
     pub fn contains(&self, key: &str) -> bool {
         match self {
             Observed::DataZone(o) => o.of_key(key).next().is_some(),
-            Observed::QuickSight(o) => o.user(key).is_some(),
+            Observed::QuickSight(o) => o.holds(key),
             Observed::FinSpace(o) => o.user(key).is_some(),
         }
     }

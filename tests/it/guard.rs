@@ -216,3 +216,15 @@ async fn a_saved_plan_leaves_the_removal_clocks_running() {
     let clocks = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap()["clocks"].clone();
     assert_eq!(clocks(&bench.read("state/memory.json")), clocks(&first));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn protection_by_address_covers_users_of_another_name() {
+    let mut world = empty_world();
+    qs_user(&mut world, "p1", "glass", "ADMIN");
+    let bench = Bench::new(world).await;
+    let roster = ROSTER.to_string()
+        + "[users.glass]\nemail = \"breakglass@example.com\"\nroles = [\"r\"]\nexpires = 2020-01-01\non.bi = { user_name = \"glass\" }\n";
+    bench.files(&bi("protected = [\"breakglass@example.com\"]"), &roster);
+    bench.apply().await.says("1 held back by protected");
+    assert!(qs(&bench.sandbox.world(), "glass").is_some());
+}

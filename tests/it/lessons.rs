@@ -286,6 +286,12 @@ async fn lesson_9_one_project_or_user_that_cannot_be_read_does_not_block_the_res
         .says("its role `GALACTIC_EMPEROR` is not known to this version")
         .says("Applied: 1 done.");
     assert_eq!(bench.writes(), [("quicksight:RegisterUser".to_string(), 1)].into());
+    // To be absent is not fulfilled either, and says so.
+    bench.files(
+        &bi(&sync("delete")),
+        &ROSTER.replace("alice@example.com\"", "alice@example.com\"\nstate = \"absent\""),
+    );
+    bench.apply().await.says("1 blocked").says("is not known to this version");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -336,4 +342,64 @@ async fn lesson_7_every_way_out_leads_out() {
     bench.settles().await;
     assert_eq!(dz(&bench.sandbox.world(), "old").unwrap().status, "NOT_ASSIGNED");
     assert_eq!(fs(&bench.sandbox.world(), "old@example.com").unwrap().status, "DISABLED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lesson_7_nobody_is_given_the_account_of_somebody_who_was_renamed() {
+    let bench = Bench::new(empty_world()).await;
+    bench.files(&bi(&sync("delete")), RENAMES);
+    bench.apply().await;
+    bench.sandbox.forget_calls();
+    // A new id takes the address that alice had, and alice gets another.
+    let carol = "[users.carol]\nemail = \"old@example.com\"\nroles = [\"a\"]\n[roles.a]\nquicksight = { role = \"ADMIN\" }\n";
+    let moved = RENAMES.replace("old@", "new@") + carol;
+    bench.files(&bi(&sync("delete")), &moved);
+    bench.apply().await.says("this account was users.alice's when last seen").says("2 blocked");
+    assert!(bench.writes().is_empty());
+    // The way out: one run without alice hands the account over.
+    let without = moved.replace("[users.alice]\nemail = \"new@example.com\"\nroles = [\"r\"]\n", "");
+    bench.files(&bi(&sync("delete")), &without);
+    bench.apply().await;
+    bench.files(&bi(&sync("delete")), &moved);
+    bench.apply().await.says("Applied: 1 done.").never_says("blocked");
+    bench.settles().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lesson_7_suspending_a_renamed_user_takes_the_access_of_the_old_principal() {
+    let roster = |email: &str, more: &str| {
+        format!(
+            "[roles.r]\ndatazone = {{ access = \"enabled\" }}\nfinspace = {{ type = \"APP_USER\" }}\n[users.alice]\nemail = \"{email}\"\nsso_user = \"{email}\"\nroles = [\"r\"]\n{more}\n[users.b]\nemail = \"b@example.com\"\nsso_user = \"b\"\nroles = [\"r\"]\n"
+        )
+    };
+    let targets = format!("{}{}", portal(&sync("disable")), research(&sync("disable")));
+    let bench = Bench::new(empty_world()).await;
+    bench.files(&targets, &roster("old@example.com", ""));
+    bench.apply().await;
+    bench.files(&targets, &roster("new@example.com", "state = \"suspended\""));
+    bench.apply().await;
+    let world = bench.sandbox.world();
+    assert_eq!(dz(&world, "old@example.com").unwrap().status, "NOT_ASSIGNED");
+    assert_eq!(fs(&world, "old@example.com").unwrap().status, "DISABLED");
+    bench.settles().await;
+    // Coming back under the new name is a rename still: nothing is made anew behind the old one's back.
+    bench.files(&targets, &roster("new@example.com", ""));
+    bench.apply().await.says("2 blocked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lesson_7_an_absent_user_gives_up_only_what_was_theirs() {
+    let bench = Bench::new(empty_world()).await;
+    bench.files(&bi(&sync("delete")), RENAMES);
+    bench.apply().await;
+    bench.sandbox.forget_calls();
+    // Alice leaves, and one shifted edit gives her bob's address and bob another.
+    let shifted = RENAMES
+        .replace("bob@", "c@")
+        .replace("\"old@example.com\"", "\"bob@example.com\"\nstate = \"absent\"");
+    bench.files(&bi(&sync("delete")), &shifted);
+    bench.run(&["apply", "--yes", "--force-removals"]).await.exits(0).says("1 blocked");
+    let world = bench.sandbox.world();
+    assert!(qs(&world, "old@example.com").is_none(), "alice's own account goes");
+    assert!(qs(&world, "bob@example.com").is_some() && qs(&world, "c@example.com").is_none());
 }

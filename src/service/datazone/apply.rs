@@ -195,11 +195,11 @@ async fn change_designation(
     old: &Designation,
     new: &Designation,
 ) -> Result<Outcome, Failure> {
-    let caller = api.caller.committed();
-    match remove_member(api, &caller, project, profile_id).await {
+    match remove_member(api, &api.caller, project, profile_id).await {
         Err(failure) if !failure.uncertain => return Err(failure),
         _ => {}
     }
+    let caller = api.caller.committed();
     let Err(mut failure) = add_member(api, &caller, project, profile_id, new, false).await else {
         return Ok(Outcome::default());
     };

@@ -8,39 +8,38 @@ use std::collections::HashSet;
 
 use super::{AccessWish, Action, Desired, DesiredUser, Identity, Observed, Profile, Status};
 use crate::plan::{Change, Kind, Removal, Subject};
-use crate::service::{Action as AnyAction, Diff, Known, Ref, State, former_key};
+use crate::service::former::Formers;
+use crate::service::{Action as AnyAction, Diff, Known, Ref, State};
 
 /// See [`crate::service::diff`].
 pub fn diff(target: &str, desired: &Desired, observed: &Observed, known: &Known) -> Diff {
     let mut out =
         Diff { listed: desired.users.len(), population: observed.profiles.len(), ..Diff::default() };
-    let absent = desired.users.iter().filter(|u| u.state == State::Absent);
-    let given_up: HashSet<String> = absent.map(|u| u.identity.key().to_lowercase()).collect();
+    let listed = desired.users.iter().map(|u| (&*u.user, u.identity.key(), u.state));
+    let formers = Formers::new(known, listed);
     let mut claimed: HashSet<&str> = HashSet::new();
     for user in &desired.users {
         let before = out.changes.len();
         let mut profiles = observed.matching(&user.identity);
         out.wanted += usize::from(user.state == State::Active);
-        let old = renamed_from(user, observed, known, &given_up);
+        let old = renamed_from(user, observed, &formers, profiles.is_empty());
         claimed.extend(profiles.iter().chain(&old).map(|p| &*p.id));
+        let holder = formers.holder(&user.user, &user.identity.key());
         match (user.state, old.first(), profiles.as_slice()) {
-            // The old profile is the user's: to be absent means it too.
-            (State::Absent, ..) => {
+            // The old profile is the user's: to lose access means it too.
+            (State::Absent | State::Suspended, ..) => {
+                profiles.retain(|_| holder.is_none());
                 profiles.extend(&old);
                 for profile in profiles {
                     existing(target, desired, observed, user, profile, &mut out);
                 }
             }
-            (_, Some(old), _) => out.changes.push(renamed(target, user, old)),
-            (State::Suspended, None, profiles) => {
-                for profile in profiles {
-                    existing(target, desired, observed, user, profile, &mut out);
-                }
-            }
+            (State::Active, Some(old), _) => out.changes.push(renamed(target, user, old)),
             (State::Active, None, []) => create(target, desired, observed, user, &mut out),
-            (State::Active, None, several) => match the_one(several) {
-                Some(profile) => existing(target, desired, observed, user, profile, &mut out),
-                None => out.changes.push(ambiguous(target, user, several)),
+            (State::Active, None, several) => match (holder, the_one(several)) {
+                (Some(holder), _) => out.changes.push(taken(target, user, several[0], holder)),
+                (None, Some(profile)) => existing(target, desired, observed, user, profile, &mut out),
+                (None, None) => out.changes.push(ambiguous(target, user, several)),
             },
         }
         out.in_step += usize::from(out.changes.len() == before);
@@ -85,15 +84,31 @@ fn ambiguous(target: &str, user: &DesiredUser, profiles: &[&Profile]) -> Change 
 }
 
 /// The profiles of a user whose identity changed in the roster: still the user's, whatever else has the
-/// new identity by now (never delete + create).
+/// new identity by now (never delete + create). A disabled one is nobody's loss once there is another.
 fn renamed_from<'o>(
     user: &DesiredUser,
     observed: &'o Observed,
-    known: &Known,
-    given_up: &HashSet<String>,
+    formers: &Formers<'_>,
+    is_only: bool,
 ) -> Vec<&'o Profile> {
-    let old = former_key(known, &user.user, &user.identity.key(), given_up);
-    old.into_iter().flat_map(|old| observed.of_key(old)).filter(|p| p.status.is_enabled()).collect()
+    let old = formers.of(&user.user, &user.identity.key());
+    let profiles = old.into_iter().flat_map(|old| observed.of_key(old));
+    profiles.filter(|p| is_only || user.state == State::Absent || p.status.is_enabled()).collect()
+}
+
+/// The identity is another user's as far as anybody knows: nobody is given somebody else's profile.
+fn taken(target: &str, user: &DesiredUser, have: &Profile, holder: &str) -> Change {
+    let change = set_status(target, have, have.status, Kind::UpdateUser);
+    change.caused_by(&user.user, &user.grant.roles).blocked(
+        format!("this profile was users.{holder}'s when last seen"),
+        &[
+            &format!("give users.{holder} its old identity back"),
+            &format!(
+                "take users.{holder} off the roster for one run; what it had is then users.{}'s",
+                user.user
+            ),
+        ],
+    )
 }
 
 fn renamed(target: &str, user: &DesiredUser, old: &Profile) -> Change {
@@ -105,7 +120,7 @@ fn renamed(target: &str, user: &DesiredUser, old: &Profile) -> Change {
         .blocked(
             "the identity of this user changed; a new profile would lose what the old one owns",
             &[
-                "keep the profile: give users.ID.on.TARGET the old sso_user or iam_arn",
+                &format!("keep the profile: give users.{}.on.{target} the old sso_user, or the old iam_arn and session_name", user.user),
                 "take the old one away first: list it under an id of its own with state = \"absent\"",
             ],
         )
@@ -177,8 +192,7 @@ fn membership(
         return;
     }
     let want = declared.and_then(|projects| projects.get(project));
-    let key = user.identity.key();
-    let subject = Subject::Member { container: project.into(), key };
+    let subject = Subject::Member { container: project.into(), key: profile.identity.key() };
     let change = match (have, want) {
         (None, Some(want)) => {
             let member = Ref::Known(profile.id.clone());

@@ -7,7 +7,8 @@ use std::collections::HashSet;
 
 use super::{Action, Desired, DesiredUser, Observed, Status, User, UserType};
 use crate::plan::{Change, Kind, Removal, Subject};
-use crate::service::{Action as AnyAction, Diff, Known, Ref, State, former_key};
+use crate::service::former::Formers;
+use crate::service::{Action as AnyAction, Diff, Known, Ref, State};
 
 /// See [`crate::service::diff`].
 pub fn diff(target: &str, desired: &Desired, observed: &Observed, known: &Known) -> Diff {
@@ -22,26 +23,28 @@ pub fn diff(target: &str, desired: &Desired, observed: &Observed, known: &Known)
             out.changes.push(change.field("application_permissions", None, Some(permissions.join(" "))));
         }
     }
-    let absent = desired.users.iter().filter(|u| u.state == State::Absent);
-    let given_up: HashSet<String> = absent.map(|u| u.key()).collect();
+    let formers = Formers::new(known, desired.users.iter().map(|u| (&*u.user, u.key(), u.state)));
     let mut claimed: HashSet<&str> = HashSet::new();
     for user in &desired.users {
         let before = out.changes.len();
         out.wanted += usize::from(user.state == State::Active);
         let found = observed.user(&user.email);
-        let old = renamed_from(user, observed, known, &given_up);
+        let old = renamed_from(user, observed, &formers, found.is_none());
         claimed.extend(found.into_iter().chain(old).map(|u| &*u.id));
+        let holder = formers.holder(&user.user, &user.key());
         match (user.state, old, found) {
-            // The old user is the same person: to be absent means it too.
-            (State::Absent, old, found) => {
-                for have in old.into_iter().chain(found) {
+            // The old user is the same person: to lose access means it too.
+            (State::Absent | State::Suspended, old, found) => {
+                for have in old.into_iter().chain(found.filter(|_| holder.is_none())) {
                     existing(target, desired, observed, user, have, &mut out);
                 }
             }
-            (_, Some(old), _) => out.changes.push(renamed(target, user, old)),
-            (_, None, Some(have)) => existing(target, desired, observed, user, have, &mut out),
+            (State::Active, Some(old), _) => out.changes.push(renamed(target, user, old)),
+            (State::Active, None, Some(have)) => match holder {
+                Some(holder) => out.changes.push(taken(target, user, have, holder)),
+                None => existing(target, desired, observed, user, have, &mut out),
+            },
             (State::Active, None, None) => create(target, desired, observed, user, &mut out),
-            (State::Suspended, None, None) => {}
         }
         out.in_step += usize::from(out.changes.len() == before);
     }
@@ -112,7 +115,8 @@ fn existing(
             out.changes.push(change.caused_by(&user.user, &user.grant.roles));
         }
         (false, Status::Enabled | Status::Creating) => {
-            out.changes.push(disable(target, have, Removal::Explicit).caused_by(&user.user, &[]));
+            let change = disable(target, have, Removal::Explicit).named(&user.email);
+            out.changes.push(change.caused_by(&user.user, &[]));
         }
         _ => {}
     }
@@ -135,7 +139,7 @@ fn existing(
                 out.changes.push(change.caused_by(&user.user, roles));
             }
             (true, None) => {
-                let subject = Subject::Member { container: name.clone(), key: user.key() };
+                let subject = Subject::Member { container: name.clone(), key: have.email.to_lowercase() };
                 let group_id = group.map(|g| g.id.clone()).unwrap_or_default();
                 let action = Action::RemoveMember { group_id, user_id: have.id.clone() };
                 let removal = if is_active { Removal::Unlisted } else { Removal::Explicit };
@@ -231,15 +235,32 @@ fn disable(target: &str, have: &User, removal: Removal) -> Change {
 }
 
 /// The old user of somebody whose address changed in the roster: still that person, whatever else has the
-/// new address by now (never disable + create).
+/// new address by now (never disable + create). A disabled one is nobody's loss once there is another.
 fn renamed_from<'o>(
     user: &DesiredUser,
     observed: &'o Observed,
-    known: &Known,
-    given_up: &HashSet<String>,
+    formers: &Formers<'_>,
+    is_only: bool,
 ) -> Option<&'o User> {
-    let old = former_key(known, &user.user, &user.key(), given_up)?;
-    observed.user(old).filter(|u| u.status != Status::Disabled)
+    let old = observed.user(formers.of(&user.user, &user.key())?);
+    old.filter(|u| is_only || user.state == State::Absent || u.status != Status::Disabled)
+}
+
+/// The address is another user's as far as anybody knows: nobody is given somebody else's account.
+fn taken(target: &str, user: &DesiredUser, have: &User, holder: &str) -> Change {
+    let action = Action::Disable { user_id: have.id.clone() };
+    Change::new(target, Kind::UpdateUser, Subject::user(user.key()), AnyAction::FinSpace(action))
+        .caused_by(&user.user, &user.grant.roles)
+        .blocked(
+            format!("this account was users.{holder}'s when last seen"),
+            &[
+                &format!("give users.{holder} its old address back"),
+                &format!(
+                    "take users.{holder} off the roster for one run; what it had is then users.{}'s",
+                    user.user
+                ),
+            ],
+        )
 }
 
 fn renamed(target: &str, user: &DesiredUser, old: &User) -> Change {
@@ -255,6 +276,7 @@ fn renamed(target: &str, user: &DesiredUser, old: &User) -> Change {
                     "keep the user under the old address: users.{}.on.{target} = {{ email = \"{}\" }}",
                     user.user, old.email
                 ),
+                "take the old one away first: list it under an id of its own with state = \"absent\"",
                 "it is another person: give that person an id of their own in the roster",
             ],
         )

@@ -5,9 +5,12 @@
 
 use std::collections::HashSet;
 
-use super::{Action, CustomPermissions, Desired, DesiredUser, ExternalLogin, LOST_NAME, Observed, User};
+use super::{
+    Action, CustomPermissions, Desired, DesiredUser, ExternalLogin, IdentityType, LOST_NAME, Observed, User,
+};
 use crate::plan::{Change, Kind, Removal, Subject};
-use crate::service::{Action as AnyAction, Diff, Known, Ref, State, former_key};
+use crate::service::former::Formers;
+use crate::service::{Action as AnyAction, Diff, Known, Ref, State};
 
 /// See [`crate::service::diff`].
 pub fn diff(target: &str, desired: &Desired, observed: &Observed, known: &Known) -> Diff {
@@ -15,24 +18,36 @@ pub fn diff(target: &str, desired: &Desired, observed: &Observed, known: &Known)
     for (group, description) in desired.groups.iter().filter(|(g, _)| !observed.groups.contains_key(*g)) {
         out.changes.push(create_group(target, group, description.clone()));
     }
-    let absent = desired.users.iter().filter(|u| u.state == State::Absent);
-    let given_up: HashSet<String> = absent.map(|u| u.key().to_lowercase()).collect();
+    let formers = Formers::new(known, desired.users.iter().map(|u| (&*u.user, u.key(), u.state)));
     let mut claimed: HashSet<&str> = HashSet::new();
     for user in &desired.users {
         let before = out.changes.len();
         out.wanted += usize::from(user.state == State::Active);
         let found = observed.user(&user.key());
-        let old = renamed_from(user, observed, known, &given_up);
+        let former = formers.of(&user.user, &user.key()).filter(|old| observed.holds(old));
+        let old = former.and_then(|old| observed.user(old));
         claimed.extend(observed.users_of(&user.key()).chain(old).map(|u| &*u.principal_id));
-        match (user.state, old, found) {
-            // The old principal is the user's: to be absent means it too.
-            (State::Absent, old, found) => {
-                let all = old.into_iter().chain(found);
-                out.changes
-                    .extend(all.map(|u| delete(target, u, Removal::Explicit).caused_by(&user.user, &[])));
+        let holder = formers.holder(&user.user, &user.key());
+        let odd = [Some(&*user.key()), former]
+            .into_iter()
+            .flatten()
+            .find_map(|k| observed.odd.get(&k.to_lowercase()));
+        match (user.state, former, found) {
+            (_, former, found) if odd.is_some() && (found.is_none() || former.is_some()) => {
+                out.changes.extend(odd.map(|why| not_understood(target, user, why)));
             }
-            (_, Some(old), _) => out.changes.push(renamed(target, user, old)),
-            (State::Active, None, Some(have)) => existing(target, desired, observed, user, have, &mut out),
+            // The old principal is the user's: to be absent means it too.
+            (State::Absent, _, found) => {
+                for have in old.into_iter().chain(found.filter(|_| holder.is_none())) {
+                    let change = delete(target, have, Removal::Explicit).named(&user.email);
+                    out.changes.push(change.caused_by(&user.user, &[]));
+                }
+            }
+            (_, Some(_), _) => out.changes.extend(old.map(|old| renamed(target, user, old))),
+            (State::Active, None, Some(have)) => match holder {
+                Some(holder) => out.changes.push(taken(target, user, have, holder)),
+                None => existing(target, desired, observed, user, have, &mut out),
+            },
             (State::Active, None, None) => register(target, observed, user, &mut out),
             (State::Suspended, None, Some(have)) => out.changes.push(suspended(target, user, have)),
             (State::Suspended, None, None) => {}
@@ -105,11 +120,6 @@ fn register(target: &str, observed: &Observed, user: &DesiredUser, out: &mut Dif
     }
     if let Some(login) = external_login {
         change = change.field("external_login", None, Some(login.to_string()));
-    }
-    if let Some(why) = observed.odd.get(&user.key().to_lowercase()) {
-        let way = "change this user in the QuickSight console, or use a newer rosterd";
-        out.changes.push(change.blocked(format!("the user is there and {why}"), &[way]));
-        return;
     }
     if role.is_none() {
         change = change.blocked(
@@ -330,19 +340,46 @@ fn memberships(
     }
 }
 
-/// The old principal of a user whose name changed in the roster: still the user's, whatever else has the
-/// new name by now (never delete + create).
-fn renamed_from<'o>(
-    user: &DesiredUser,
-    observed: &'o Observed,
-    known: &Known,
-    given_up: &HashSet<String>,
-) -> Option<&'o User> {
-    observed.user(former_key(known, &user.user, &user.key(), given_up)?)
+/// A user that is there and that this version does not understand: nobody touches it.
+fn not_understood(target: &str, user: &DesiredUser, why: &str) -> Change {
+    let action = AnyAction::QuickSight(Action::DeleteUser { user_name: user.key() });
+    Change::new(target, Kind::UpdateUser, Subject::user(user.key()), action)
+        .named(&user.email)
+        .caused_by(&user.user, &user.grant.roles)
+        .blocked(
+            format!("the user is there and {why}"),
+            &["change this user in the QuickSight console, or use a newer rosterd"],
+        )
+}
+
+/// The name is another user's as far as anybody knows: nobody is given somebody else's account.
+fn taken(target: &str, user: &DesiredUser, have: &User, holder: &str) -> Change {
+    let action = AnyAction::QuickSight(Update::of(have).action(have));
+    Change::new(target, Kind::UpdateUser, subject(user, have), action)
+        .named(&have.email)
+        .caused_by(&user.user, &user.grant.roles)
+        .blocked(
+            format!("this account was users.{holder}'s when last seen"),
+            &[
+                &format!("give users.{holder} its old identity back"),
+                &format!(
+                    "take users.{holder} off the roster for one run; what it had is then users.{}'s",
+                    user.user
+                ),
+            ],
+        )
 }
 
 fn renamed(target: &str, user: &DesiredUser, old: &User) -> Change {
     let new = user.key();
+    let keep = if old.identity_type == IdentityType::Iam {
+        format!("keep the user: give users.{}.on.{target} the old iam_arn and session_name", user.user)
+    } else {
+        format!(
+            "keep the user and update only the address: users.{}.on.{target} = {{ user_name = \"{}\" }}",
+            user.user, old.name
+        )
+    };
     let action = AnyAction::QuickSight(Update::of(old).action(old));
     Change::new(target, Kind::UpdateUser, Subject::user(&new), action)
         .named(&old.name)
@@ -350,9 +387,6 @@ fn renamed(target: &str, user: &DesiredUser, old: &User) -> Change {
         .caused_by(&user.user, &user.grant.roles)
         .blocked(
             "QuickSight cannot rename a user, and a new one would lose the dashboards of the old",
-            &[
-                &format!("keep the user and update only the address: users.{}.on.{target} = {{ user_name = \"{}\" }}", user.user, old.name),
-                "it is another person: give that person an id of their own in the roster",
-            ],
+            &[&keep, "it is another person: give that person an id of their own in the roster"],
         )
 }

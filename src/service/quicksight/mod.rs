@@ -289,6 +289,11 @@ impl Observed {
         self.users_of(name).find(|u| u.name == name).or_else(|| self.users_of(name).next())
     }
 
+    /// True when a user of this name is there, understood or not.
+    pub fn holds(&self, name: &str) -> bool {
+        self.user(name).is_some() || self.odd.contains_key(&name.to_lowercase())
+    }
+
     fn by_id(&self, principal_id: &str) -> Option<&User> {
         let by_id = self.by_id.get_or_init(|| {
             self.users.iter().enumerate().map(|(at, u)| (u.principal_id.clone(), at)).collect()
