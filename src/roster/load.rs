@@ -33,7 +33,7 @@ pub fn load(settings: &Settings, sources: &mut Sources, problems: &mut Problems)
     let complete = problems.counts().0 == before;
     check_names(&roster, problems);
     if complete {
-        check_size(&roster, path, problems);
+        size_problem(roster.users.len(), path).into_iter().for_each(|problem| problems.push(problem));
     }
     roster
 }
@@ -312,14 +312,14 @@ fn check_names(roster: &Roster, problems: &mut Problems) {
     }
 }
 
-fn check_size(roster: &Roster, path: &Path, problems: &mut Problems) {
-    let users = roster.users.len();
+/// What stands against a roster of so many users.
+pub fn size_problem(users: usize, path: &Path) -> Option<Problem> {
     if users > USERS_MAX {
-        problems.push(Problem::anywhere(format!("{users} users are more than the limit of {USERS_MAX}")));
-    } else if users == 0 {
-        problems.push(
-            Problem::anywhere(format!("{} lists no user", path.display()))
-                .help("an empty roster is never taken for a wish to remove everybody; to stop managing a target, take it out of the settings"),
-        );
+        let message = format!("{} lists {users} users, more than the limit of {USERS_MAX}", path.display());
+        return Some(Problem::anywhere(message).help("split the roster over several rosterd"));
     }
+    (users == 0).then(|| {
+        Problem::anywhere(format!("{} lists no user", path.display()))
+            .help("an empty roster is never taken for a wish to remove everybody; to stop managing a target, take it out of the settings")
+    })
 }

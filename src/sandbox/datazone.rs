@@ -1,5 +1,7 @@
 //! DataZone: seven operations, as the service model 2018-05-10 states them and as the service behaves.
 
+use std::ops::Bound;
+
 use serde_json::{Map, Value, json};
 
 use super::model::{
@@ -169,6 +171,9 @@ fn create_user_profile(world: &mut World, request: &Request) -> Result<Value, Re
     if (kind == "IAM_ROLE_SESSION") != session.is_some() {
         return Err(invalid("sessionName goes with userType IAM_ROLE_SESSION, and with it alone"));
     }
+    if kind == "SSO_USER" && request.under_way > 1 {
+        return Err(invalid("Identity Center: There is a conflicting operation in process"));
+    }
     let mut profile = Profile { hidden: lag, ..Profile::default() };
     if kind == "SSO_USER" {
         if !domain.directory.is_empty() && !domain.directory.contains(identifier) {
@@ -181,7 +186,9 @@ fn create_user_profile(world: &mut World, request: &Request) -> Result<Value, Re
         profile.session_name = session;
         let prefix = if kind == "IAM_USER" { "AIDA" } else { "AROA" };
         profile.principal_id = Some(format!("{prefix}{:016X}", hash(identifier)));
-        profile.status = "ACTIVATED".into();
+        let foreign = domain.account.as_ref().is_some_and(|own| identifier.split(':').nth(4) != Some(own));
+        let starts = if foreign && kind != "IAM_USER" { "ASSIGNED" } else { "ACTIVATED" };
+        profile.status = starts.into();
     }
     let identity = profile.identity();
     if domain.by_identity.contains_key(&identity) {
@@ -274,7 +281,7 @@ fn search_user_profiles(world: &mut World, request: &Request) -> Result<Value, R
             .collect();
         return Ok(json!({ "items": items, "nextToken": token }));
     }
-    let from = start.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
+    let from = start.map_or(Bound::Unbounded, Bound::Excluded);
     let fits = |p: &Profile| {
         let of_kind = match wanted {
             "DATAZONE_SSO_USER" => p.user_name.is_some(),
@@ -284,7 +291,7 @@ fn search_user_profiles(world: &mut World, request: &Request) -> Result<Value, R
         let name = p.user_name.as_deref().or(p.arn.as_deref()).unwrap_or_default();
         of_kind && name.contains(search)
     };
-    let all = domain.profiles.range_mut((from, std::ops::Bound::Unbounded));
+    let all = domain.profiles.range_mut((from, Bound::Unbounded));
     let all = all.filter_map(|(id, p)| (fits(p) && seen(&mut p.hidden)).then_some((id, (id, &*p))));
     let (profiles, token) = page(all, size);
     let items: Vec<Value> = profiles.into_iter().map(|(id, p)| profile_json(request, id, p)).collect();
@@ -343,9 +350,13 @@ fn list_memberships(world: &mut World, request: &Request) -> Result<Value, Refus
         .ok_or_else(|| Refusal::missing(SERVICE, format!("project {project}")))?;
     let start =
         page_start(request.text("nextToken")).map_err(|()| invalid("nextToken is not one of ours"))?;
-    let from = start.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
-    let all = members.range((from, std::ops::Bound::Unbounded)).map(|(id, m)| (id, (id, m)));
-    let (members, token) = page(all, request.page_size("maxResults", 50));
+    let bound = start.map_or(Bound::Unbounded, Bound::Excluded);
+    let size = request.page_size("maxResults", 50);
+    let (members, token) = if request.text("sortOrder") == Some("DESCENDING") {
+        page(members.range((Bound::Unbounded, bound)).rev().map(|(id, m)| (id, (id, m))), size)
+    } else {
+        page(members.range((bound, Bound::Unbounded)).map(|(id, m)| (id, (id, m))), size)
+    };
     let members: Vec<Value> = members
         .into_iter()
         .map(|(id, m)| {

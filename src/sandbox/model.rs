@@ -90,6 +90,8 @@ pub struct Request {
     members: Map<String, Value>,
     /// The Region it was signed for.
     pub region: String,
+    /// Calls of this operation under way, this one included.
+    pub under_way: usize,
 }
 
 impl Request {
@@ -167,6 +169,7 @@ impl Operation {
         query: &[(String, String)],
         body: &[u8],
         region: &str,
+        under_way: usize,
     ) -> Result<Request, Refusal> {
         let refuse = |message: String| Err(Refusal::invalid(self.service, message));
         let mut members = Map::new();
@@ -206,7 +209,7 @@ impl Operation {
             }
         }
         structure(self.input, &members, "").map_err(|m| Refusal::invalid(self.service, m))?;
-        Ok(Request { members, region: region.to_string() })
+        Ok(Request { members, region: region.to_string(), under_way })
     }
 }
 

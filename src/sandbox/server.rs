@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{Query, RawPathParams, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -209,10 +210,14 @@ fn router(shared: Arc<Shared>) -> Router {
             let method = Method::from_bytes(operation.method.as_bytes()).unwrap_or_default();
             let filter = MethodFilter::try_from(method).unwrap_or(MethodFilter::GET);
             let handler = move |State(shared): State<Arc<Shared>>,
-                                path: RawPathParams,
+                                path: Result<RawPathParams, RawPathParamsRejection>,
                                 Query(query): Query<Vec<(String, String)>>,
                                 headers: HeaderMap,
                                 body: Bytes| async move {
+                let Ok(path) = path else {
+                    let message = "the path is not UTF-8 once decoded";
+                    return refusal(&Refusal::invalid(operation.service, message), 0);
+                };
                 let path = path.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect::<Vec<_>>();
                 answer(&shared, operation, &path, &query, &headers, &body).await
             };
@@ -255,12 +260,14 @@ async fn answer(
         let mut inner = shared.lock();
         inner.requests += 1;
         let number = inner.requests;
+        let name = format!("{}:{}", operation.service, operation.name);
+        let under_way = inner.under_way.get(&name).map_or(1, |(now, _)| *now);
         let fault = inner.schedule.strike(operation.service, operation.name);
         let now = shared.started.elapsed().as_secs_f64();
         let result = match early(&mut inner, operation, fault.as_ref(), now) {
             Some(refusal) => Err(refusal),
             None => region(operation, headers)
-                .and_then(|region| operation.check(path, query, body, &region))
+                .and_then(|region| operation.check(path, query, body, &region, under_way))
                 .and_then(|request| (operation.run)(&mut inner.world, &request)),
         };
         let took_effect = result.is_ok();
@@ -281,8 +288,7 @@ async fn answer(
             (Err(no), _) => Ok(refusal(no, number)),
         };
         let status = response.as_ref().map_or(0, |r: &Response| r.status().as_u16());
-        let operation = format!("{}:{}", operation.service, operation.name);
-        inner.calls.push(Call { operation, status, took_effect });
+        inner.calls.push(Call { operation: name, status, took_effect });
         (response, fault)
     };
     if fault == Some(Fault::Hang) {

@@ -34,6 +34,9 @@ pub struct World {
 pub struct Domain {
     /// Where it is.
     pub region: String,
+    /// Whose it is; the profile of a role of another account starts ASSIGNED.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// Profiles by id.
     #[serde(default)]
     pub profiles: BTreeMap<String, Profile>,

@@ -376,3 +376,16 @@ proptest::proptest! {
         let _ = said(&format!("{SETTINGS}{noise}"), &format!("{noise}\n{ROSTER}"));
     }
 }
+
+#[test]
+fn a_roster_has_at_most_a_million_users() {
+    let says = |users| {
+        let mut problems = Problems::default();
+        roster::load::size_problem(users, Path::new("people")).into_iter().for_each(|p| problems.push(p));
+        problems.messages().map(str::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(says(1), [""; 0]);
+    assert_eq!(says(1_000_000), [""; 0]);
+    assert_eq!(says(1_000_001), ["people lists 1000001 users, more than the limit of 1000000"]);
+    assert_eq!(says(0), ["people lists no user"]);
+}

@@ -340,3 +340,35 @@ async fn an_exact_status_is_set_in_the_same_run_as_the_profile() {
     assert_eq!(dz(&bench.sandbox.world(), "a").unwrap().status, "ACTIVATED");
     bench.settles().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_creation_that_identity_center_is_too_busy_for_is_tried_again() {
+    // Somebody else creates profiles too, slowly, in the same domain.
+    let bench = Bench::with(empty_world(), knobs("latency_ms = 150")).await;
+    bench.files(
+        &portal(""),
+        "[roles.r]\ndatazone = { access = \"enabled\" }\n[users.a]\nsso_user = \"a\"\nroles = [\"r\"]\n",
+    );
+    let other = Bench::with(empty_world(), Knobs::default()).await;
+    other.settings("", &portal(&format!("endpoint_url = \"{}\"", bench.sandbox.url())));
+    other.write(
+        "roster.toml",
+        "[roles.r]\ndatazone = { access = \"enabled\" }\n[users.b]\nsso_user = \"b\"\nroles = [\"r\"]\n",
+    );
+    let (one, two) = tokio::join!(bench.run(&["apply", "--yes"]), other.run(&["apply", "--yes"]));
+    one.exits(0);
+    two.exits(0);
+    assert_eq!(bench.sandbox.world().domains[DOMAIN].profiles.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_of_another_account_starts_assigned_and_that_is_enough() {
+    let mut world = empty_world();
+    world.domains.get_mut(DOMAIN).unwrap().account = Some("111122223333".into());
+    let bench = Bench::new(world).await;
+    bench.files(&portal(""), &ETL.replace("111122223333", "999922223333"));
+    bench.apply().await;
+    let world = bench.sandbox.world();
+    assert_eq!(dz(&world, "arn:aws:iam::999922223333:role/Etl").unwrap().status, "ASSIGNED");
+    bench.settles().await;
+}
