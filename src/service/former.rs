@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Known, State};
+use crate::plan::Change;
 
 /// True when two keys stand for one principal: ARNs exactly, names without regard to case.
 pub fn same_key(a: &str, b: &str) -> bool {
@@ -12,6 +13,17 @@ pub fn same_key(a: &str, b: &str) -> bool {
 
 fn fold(key: &str) -> String {
     if key.starts_with("arn:") { key.to_string() } else { key.to_lowercase() }
+}
+
+/// Blocks a change that would give `user` what `holder` had when last seen.
+pub fn taken(change: Change, user: &str, holder: &str) -> Change {
+    change.blocked(
+        format!("this account was users.{holder}'s when last seen"),
+        &[
+            &format!("give users.{holder} its old identity back"),
+            &format!("take users.{holder} off the roster for one run; what it had is then users.{user}'s"),
+        ],
+    )
 }
 
 /// The memory of a target beside the users its roster lists now.

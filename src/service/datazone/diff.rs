@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use super::{AccessWish, Action, Desired, DesiredUser, Identity, Observed, Profile, Status};
 use crate::plan::{Change, Kind, Removal, Subject};
-use crate::service::former::Formers;
+use crate::service::former::{self, Formers};
 use crate::service::{Action as AnyAction, Diff, Known, Ref, State};
 
 /// See [`crate::service::diff`].
@@ -99,16 +99,7 @@ fn renamed_from<'o>(
 /// The identity is another user's as far as anybody knows: nobody is given somebody else's profile.
 fn taken(target: &str, user: &DesiredUser, have: &Profile, holder: &str) -> Change {
     let change = set_status(target, have, have.status, Kind::UpdateUser);
-    change.caused_by(&user.user, &user.grant.roles).blocked(
-        format!("this profile was users.{holder}'s when last seen"),
-        &[
-            &format!("give users.{holder} its old identity back"),
-            &format!(
-                "take users.{holder} off the roster for one run; what it had is then users.{}'s",
-                user.user
-            ),
-        ],
-    )
+    former::taken(change.caused_by(&user.user, &user.grant.roles), &user.user, holder)
 }
 
 fn renamed(target: &str, user: &DesiredUser, old: &Profile) -> Change {

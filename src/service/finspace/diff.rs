@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use super::{Action, Desired, DesiredUser, Observed, Status, User, UserType};
 use crate::plan::{Change, Kind, Removal, Subject};
-use crate::service::former::Formers;
+use crate::service::former::{self, Formers};
 use crate::service::{Action as AnyAction, Diff, Known, Ref, State};
 
 /// See [`crate::service::diff`].
@@ -249,18 +249,10 @@ fn renamed_from<'o>(
 /// The address is another user's as far as anybody knows: nobody is given somebody else's account.
 fn taken(target: &str, user: &DesiredUser, have: &User, holder: &str) -> Change {
     let action = Action::Disable { user_id: have.id.clone() };
-    Change::new(target, Kind::UpdateUser, Subject::user(user.key()), AnyAction::FinSpace(action))
-        .caused_by(&user.user, &user.grant.roles)
-        .blocked(
-            format!("this account was users.{holder}'s when last seen"),
-            &[
-                &format!("give users.{holder} its old address back"),
-                &format!(
-                    "take users.{holder} off the roster for one run; what it had is then users.{}'s",
-                    user.user
-                ),
-            ],
-        )
+    let change =
+        Change::new(target, Kind::UpdateUser, Subject::user(user.key()), AnyAction::FinSpace(action))
+            .caused_by(&user.user, &user.grant.roles);
+    former::taken(change, &user.user, holder)
 }
 
 fn renamed(target: &str, user: &DesiredUser, old: &User) -> Change {

@@ -5,6 +5,7 @@
 //! by the service, so it is planned as blocked and never tried.
 
 pub mod apply;
+pub mod blocked;
 pub mod diff;
 pub mod observe;
 
