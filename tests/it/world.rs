@@ -92,3 +92,29 @@ async fn the_sandbox_command_keeps_its_world() {
     std::fs::write(dir.path().join("state/sandbox/sandbox.json"), "{").unwrap();
     run(&["plan", "--sandbox"]).await.exits(1).says("start over with --sandbox=fresh");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sample_shows_everything_a_plan_can_show() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("config")).unwrap();
+    for name in ["rosterd.toml", "roster.toml"] {
+        let sample = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(name);
+        std::fs::copy(sample, dir.path().join("config").join(name)).unwrap();
+    }
+    let run = |args: &[&str]| {
+        let mut command = binary(dir.path());
+        command.args(args);
+        finish(command)
+    };
+    let plan = run(&["plan", "--sandbox=fresh"]).await.exits(0);
+    let plan =
+        ["    + create", "    ~ update", "    - delete", "    - disable", "    ! update", "    = delete"]
+            .into_iter()
+            .fold(plan, |plan, line| plan.says(line));
+    plan.says("held back by protected: it keeps what it has").says("leave the role as it is");
+    run(&["apply", "--sandbox", "--yes"]).await.exits(0).says("Applied: 25 done.");
+    run(&["apply", "--sandbox", "--yes"])
+        .await
+        .exits(0)
+        .says("Nothing to do. 1 blocked. 1 held back by protected.");
+}
