@@ -9,6 +9,7 @@ mod faults;
 mod guard;
 mod interrupt;
 mod laws;
+mod laws_finspace;
 mod lessons;
 mod resolve;
 mod saved;
