@@ -1,5 +1,5 @@
 //! Closed sets of words: one declaration gives the enum, its spelling in files, on the wire and in
-//! messages, and the list that a misspelling is compared with.
+//! messages, and the list that a misspelling is compared with. And the number of a noun.
 
 /// A value written as one word of a closed set.
 pub trait Word: Copy + 'static {
@@ -11,6 +11,11 @@ pub trait Word: Copy + 'static {
     fn parse(text: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|w| w.word() == text)
     }
+}
+
+/// `1 call`, `2 calls`.
+pub fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 /// Declares an enum whose values are words.

@@ -262,11 +262,8 @@ impl Caller {
             let out_of_attempts = failure.class != Class::Throttle && number >= door.limits.attempts;
             if out_of_attempts || out_of_time {
                 warn!(attempts = number, code = failure.code, "gave up");
-                failure.message = format!(
-                    "{} (after {})",
-                    failure.message,
-                    crate::plan::render::count(number as usize, "attempt")
-                );
+                failure.message =
+                    format!("{} (after {})", failure.message, crate::word::count(number as usize, "attempt"));
                 return Err(failure);
             }
             debug!(attempt = number, code = failure.code, wait_ms = wait.as_millis() as u64, "trying again");

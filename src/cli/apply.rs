@@ -66,7 +66,7 @@ pub async fn run(config: &Path, options: Options) -> anyhow::Result<Exit> {
         if !shell::is_interactive() {
             bail!("nothing was written: there is no terminal to ask on; pass --yes to apply without asking");
         }
-        if !shell::confirm(&format!("Make {}?", render::count(plan.ready(), "change")))? {
+        if !shell::confirm(&format!("Make {}?", crate::word::count(plan.ready(), "change")))? {
             bail!("nothing was written");
         }
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::context;
 use super::{Exit, shell};
-use crate::plan::render::count;
+use crate::word::count;
 
 /// Reads and resolves, and says what there is.
 pub fn run(config: &Path) -> anyhow::Result<Exit> {

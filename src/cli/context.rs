@@ -60,7 +60,7 @@ pub fn read(config: &Path) -> anyhow::Result<Files> {
         }
         _ => {
             anstream::eprint!("{text}");
-            let errors = crate::plan::render::count(problems.counts().0, "error");
+            let errors = crate::word::count(problems.counts().0, "error");
             let unread = if problems.counts().1 > 0 { "; warnings above do not stop rosterd" } else { "" };
             bail!("{errors} in the settings and the roster{unread}; nothing was read from or written to AWS")
         }

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use super::{Change, HeldBy, Kind, Plan, Removal, Subject, TargetPlan, Verdict, cost};
+use crate::word::count;
 
 /// Changes shown of one target; the JSON has them all.
 const LINES_MAX: usize = 2_000;
@@ -190,11 +191,6 @@ pub fn calls(plan: &Plan) -> String {
     let calls = cost::calls(plan);
     let each: Vec<String> = calls.iter().map(|((s, o), n)| format!("{n} {s}:{o}")).collect();
     format!("{} to write: {}", count(calls.values().sum(), "call"), each.join(", "))
-}
-
-/// `1 call`, `2 calls`.
-pub fn count(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 /// A plan for a pull request.
