@@ -114,11 +114,6 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// True when the same call may succeed later.
-    pub fn is_retryable(&self) -> bool {
-        matches!(self.class, Class::Throttle | Class::Transient)
-    }
-
     /// A failure that no answer of the service stands behind.
     pub fn local(
         service: ServiceKind,

@@ -91,12 +91,6 @@ impl Sources {
         let span = start - line_start..end.min(line_end) - line_start;
         (&text[line_start..line_end], line, span, path.display().to_string())
     }
-
-    /// `file:line:column` of a place.
-    pub fn position(&self, place: Place) -> String {
-        let (source, line, span, path) = self.snippet(place);
-        format!("{path}:{line}:{}", source[..span.start].chars().count() + 1)
-    }
 }
 
 impl Place {

@@ -108,11 +108,6 @@ impl<'i> Table<'i> {
             .filter_map(|e| e.value.map(|v| (Located { value: e.key.into_owned(), place: e.key_place }, v)))
     }
 
-    /// True when nothing stands in it.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// Reports each key that nothing asked for, with the nearest valid one.
     pub fn finish(self, problems: &mut Problems) {
         for entry in self.entries.iter().filter(|e| e.value.is_some() && !self.asked.contains(&&*e.key)) {
