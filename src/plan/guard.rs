@@ -221,13 +221,18 @@ fn held(by: HeldBy, reason: String) -> Verdict {
     Verdict::Held { by, reason }
 }
 
+/// Who loses something by a change: the roster user, or else the principal.
+fn loser(change: &Change) -> &str {
+    change.user.as_deref().unwrap_or_else(|| change.subject.key())
+}
+
 /// The caps count principals, not changes: ten memberships of one person are one person losing access.
 fn hold_removals(plan: &mut TargetPlan, rules: &Rules, wanted: usize, force: bool) {
     if force {
         return;
     }
     let is_removal = |c: &&Change| c.removal != Removal::None && c.is_ready();
-    let losing: BTreeSet<&str> = plan.changes.iter().filter(is_removal).map(|c| c.subject.key()).collect();
+    let losing: BTreeSet<&str> = plan.changes.iter().filter(is_removal).map(loser).collect();
     let losing = losing.len();
     let allowed = rules.cap.allowance(plan.population);
     let verdict = if losing > 0 && wanted == 0 {

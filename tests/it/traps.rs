@@ -372,3 +372,28 @@ async fn a_role_of_another_account_starts_assigned_and_that_is_enough() {
     assert_eq!(dz(&world, "arn:aws:iam::999922223333:role/Etl").unwrap().status, "ASSIGNED");
     bench.settles().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_profile_of_a_remade_role_loses_what_it_has_when_its_user_is_absent() {
+    let mut world = remade_role(["ACTIVATED", "ACTIVATED"]);
+    let members = world.domains.get_mut(DOMAIN).unwrap().projects.get_mut("prj1").unwrap();
+    for (number, designation) in ["PROJECT_OWNER", "PROJECT_CONTRIBUTOR"].into_iter().enumerate() {
+        let membership = Membership { designation: designation.into(), designation_id: None, group: false };
+        members.insert(format!("00000000-0000-4000-8000-00000000000{number}"), membership);
+    }
+    let bench = Bench::new(world).await;
+    let roster = format!("{ETL}state = \"absent\"\n[users.other]\nsso_user = \"other\"\nroles = [\"r\"]\n");
+    bench.files(&portal(""), &roster);
+    bench.run(&["plan", "--out", "plan.json"]).await.exits(0).says("4 to remove");
+    bench.run(&["apply", "plan.json", "--yes"]).await.exits(0).never_says("left alone");
+    let world = bench.sandbox.world();
+    assert!(
+        world.domains[DOMAIN]
+            .profiles
+            .values()
+            .filter(|p| p.arn.is_some())
+            .all(|p| p.status == "DEACTIVATED")
+    );
+    assert_eq!(world.domains[DOMAIN].projects["prj1"].len(), 1, "the other user alone");
+    bench.settles().await;
+}

@@ -183,7 +183,7 @@ fn membership(
         return;
     }
     let want = declared.and_then(|projects| projects.get(project));
-    let subject = Subject::Member { container: project.into(), key: profile.identity.key() };
+    let subject = Subject::Member { container: project.into(), key: observed.member_key(profile) };
     let change = match (have, want) {
         (None, Some(want)) => {
             let member = Ref::Known(profile.id.clone());

@@ -292,6 +292,12 @@ impl Observed {
         .collect()
     }
 
+    /// What a profile is called as a member: with its id where its key is not enough.
+    pub fn member_key(&self, profile: &Profile) -> String {
+        let key = profile.identity.key();
+        if self.of_key(&key).count() > 1 { format!("{key} {}", profile.id) } else { key }
+    }
+
     /// See [`super::Observed::current`].
     pub fn current(&self, subject: &Subject, field: &str) -> Option<String> {
         match (subject, field) {
@@ -306,7 +312,8 @@ impl Observed {
             }
             (Subject::Member { container, key }, "designation") => {
                 let members = self.memberships.get(container)?;
-                self.of_key(key).find_map(|p| members.get(&p.id)).map(ToString::to_string)
+                let by_id = key.split_once(' ').and_then(|(_, id)| members.get(id));
+                by_id.or_else(|| self.of_key(key).find_map(|p| members.get(&p.id))).map(ToString::to_string)
             }
             _ => None,
         }
