@@ -43,6 +43,8 @@ pub async fn run(config: &Path, options: Options) -> anyhow::Result<Exit> {
         bail!("the plan was made on {made} and would be applied to {now}; make the plan again");
     }
     let pass = Pass::begin(config, &options.targets, saved.as_ref().map(|s| &s.plan)).await?;
+    // What the roster asks for, where that is not the plan to be applied.
+    let pending = saved.is_some().then(|| pass.plan(options.force_removals));
     let (plan, moved, hash) = match saved {
         None => {
             let plan = pass.plan(options.force_removals);
@@ -77,7 +79,7 @@ pub async fn run(config: &Path, options: Options) -> anyhow::Result<Exit> {
         &pass.files.desired,
         &pass.observations,
         &plan,
-        &pass.plan(options.force_removals),
+        pending.as_ref().unwrap_or(&plan),
         &report,
         Timestamp::now(),
     );

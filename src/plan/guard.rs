@@ -151,10 +151,7 @@ pub fn guard(target: &Target, diff: Diff, circumstances: Circumstances<'_>) -> T
         changes: Vec::with_capacity(changes.len()),
     };
     for mut change in changes {
-        if change.removal == Removal::Unlisted
-            && change.user.is_none()
-            && !rules.scope.contains(&change.names)
-        {
+        if is_out_of_scope(rules, &change) {
             plan.out_of_scope += 1;
         } else if is_left_alone(rules, &change) {
             plan.unlisted += 1;
@@ -173,9 +170,7 @@ pub fn guard(target: &Target, diff: Diff, circumstances: Circumstances<'_>) -> T
 pub fn review(target: &Target, plan: &mut TargetPlan, circumstances: Circumstances<'_>) {
     let rules = &target.rules;
     for change in plan.changes.iter_mut().filter(|c| c.is_ready()) {
-        let unlisted = change.removal == Removal::Unlisted;
-        let foreign = unlisted && change.user.is_none() && !rules.scope.contains(&change.names);
-        change.verdict = if foreign || is_left_alone(rules, change) {
+        change.verdict = if is_out_of_scope(rules, change) || is_left_alone(rules, change) {
             held(
                 HeldBy::Policy,
                 format!("policy, scope or on_unlisted of `{}` no longer allow it", target.name),
@@ -187,6 +182,10 @@ pub fn review(target: &Target, plan: &mut TargetPlan, circumstances: Circumstanc
     hold_removals(plan, rules, 1, circumstances.force_removals);
 }
 
+fn is_out_of_scope(rules: &Rules, change: &Change) -> bool {
+    change.removal == Removal::Unlisted && change.user.is_none() && !rules.scope.contains(&change.names)
+}
+
 fn is_left_alone(rules: &Rules, change: &Change) -> bool {
     let whole_principal = matches!(change.kind, Kind::DeleteUser | Kind::DisableUser);
     change.removal == Removal::Unlisted
@@ -195,7 +194,7 @@ fn is_left_alone(rules: &Rules, change: &Change) -> bool {
 
 fn verdict(rules: &Rules, change: &Change, circumstances: Circumstances<'_>) -> Verdict {
     let creates = matches!(change.kind, Kind::CreateUser | Kind::CreateGroup | Kind::AddMember);
-    if !creates && !change.names.is_empty() && is_protected(rules, change) {
+    if !creates && rules.protected.contains(&change.names) {
         return held(HeldBy::Protected, "it keeps what it has".into());
     }
     if !creates && rules.policy == Policy::CreateOnly {
@@ -211,10 +210,6 @@ fn verdict(rules: &Rules, change: &Change, circumstances: Circumstances<'_>) -> 
         }
     }
     Verdict::Ready
-}
-
-fn is_protected(rules: &Rules, change: &Change) -> bool {
-    rules.protected.contains(&change.names)
 }
 
 fn held(by: HeldBy, reason: String) -> Verdict {

@@ -3,6 +3,8 @@
 //! A change goes ahead only while each of its old values is what the target has; what moved since the
 //! plan was made is reported and left alone, whoever moved it.
 
+use std::collections::HashSet;
+
 use super::Observations;
 use crate::config::Settings;
 use crate::plan::guard::{self, Circumstances};
@@ -17,8 +19,8 @@ pub struct Moved {
     pub why: String,
 }
 
-/// `only` names the targets to look at; empty means all. The part of a saved plan that still holds, and what moved. `Err` when the settings no longer have a
-/// target, or have another place under its name.
+/// The part of a saved plan that still holds, and what moved. `Err` when the settings no longer have a
+/// target, or have another place under its name. `only` names the targets to look at; empty means all.
 pub fn verify(
     saved: &Plan,
     settings: &Settings,
@@ -28,6 +30,7 @@ pub fn verify(
 ) -> Result<(Plan, Vec<Moved>), String> {
     let mut plan = Plan::default();
     let mut moved = Vec::new();
+    let mut gone: HashSet<String> = HashSet::new();
     for saved in saved.targets.iter().filter(|t| only.is_empty() || only.contains(&t.target)) {
         let name = &saved.target;
         let target = settings.targets.get(name).ok_or_else(|| {
@@ -68,10 +71,12 @@ pub fn verify(
                     .then(|| format!("{name} was {} when planned and is {} now", text(&old), text(&now)))
             });
             // What it depends on comes before it in a plan.
-            let lost = change.after.iter().find(|id| moved.iter().any(|m: &Moved| m.change == **id));
+            let lost = change.after.iter().find(|id| gone.contains(*id));
             let why = lost.map(|id| format!("it needs {id}, which moved")).or_else(|| differing.next());
-            moved.extend(why.iter().map(|why| Moved { change: change.id.clone(), why: why.clone() }));
-            why.is_none()
+            let Some(why) = why else { return true };
+            gone.insert(change.id.clone());
+            moved.push(Moved { change: change.id.clone(), why });
+            false
         });
         guard::review(target, &mut kept, circumstances);
         plan.targets.push(kept);

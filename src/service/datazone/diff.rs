@@ -183,7 +183,7 @@ fn membership(
         return;
     }
     let want = declared.and_then(|projects| projects.get(project));
-    let subject = Subject::Member { container: project.into(), key: observed.member_key(profile) };
+    let subject = || Subject::Member { container: project.into(), key: observed.member_key(profile) };
     let change = match (have, want) {
         (None, Some(want)) => {
             let member = Ref::Known(profile.id.clone());
@@ -197,14 +197,14 @@ fn membership(
                 old: have.clone(),
                 new: want.value.clone(),
             };
-            Change::new(target, Kind::ChangeMember, subject, AnyAction::DataZone(action))
+            Change::new(target, Kind::ChangeMember, subject(), AnyAction::DataZone(action))
                 .field("designation", Some(have.to_string()), Some(want.value.to_string()))
                 .caused_by(&user.user, &want.roles)
         }
         (Some(have), None) => {
             let action = Action::RemoveMember { project: project.into(), profile_id: profile.id.clone() };
             let removal = if user.state == State::Absent { Removal::Explicit } else { Removal::Unlisted };
-            Change::new(target, Kind::RemoveMember, subject, AnyAction::DataZone(action))
+            Change::new(target, Kind::RemoveMember, subject(), AnyAction::DataZone(action))
                 .field("designation", Some(have.to_string()), None)
                 .removing(removal)
                 .caused_by(&user.user, &[])

@@ -275,7 +275,7 @@ impl Observed {
     /// The profiles a key of a plan or of memory stands for.
     pub fn of_key(&self, key: &str) -> impl Iterator<Item = &Profile> {
         let index_key = if key.starts_with("arn:") { key.to_string() } else { key.to_lowercase() };
-        self.by_key.get(&index_key).cloned().into_iter().flatten().map(|at| &self.profiles[at])
+        self.by_key.get(&index_key).into_iter().flatten().map(|&at| &self.profiles[at])
     }
 
     /// The profiles of an identity: several where an IAM role was made anew under its old ARN.

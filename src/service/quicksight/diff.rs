@@ -24,15 +24,14 @@ pub fn diff(target: &str, desired: &Desired, observed: &Observed, known: &Known)
     for user in &desired.users {
         let before = out.changes.len();
         out.wanted += usize::from(user.state == State::Active);
-        let found = observed.user(&user.key());
-        let former = formers.of(&user.user, &user.key()).filter(|old| observed.holds(old));
+        let key = user.key();
+        let found = observed.user(&key);
+        let former = formers.of(&user.user, &key).filter(|old| observed.holds(old));
         let old = former.and_then(|old| observed.user(old));
-        claimed.extend(observed.users_of(&user.key()).chain(old).map(|u| &*u.principal_id));
-        let holder = formers.holder(&user.user, &user.key());
-        let odd = [Some(&*user.key()), former]
-            .into_iter()
-            .flatten()
-            .find_map(|k| observed.odd.get(&k.to_lowercase()));
+        claimed.extend(observed.users_of(&key).chain(old).map(|u| &*u.principal_id));
+        let holder = formers.holder(&user.user, &key);
+        let odd =
+            [Some(&*key), former].into_iter().flatten().find_map(|k| observed.odd.get(&k.to_lowercase()));
         match (user.state, former, found) {
             (_, former, found) if odd.is_some() && (found.is_none() || former.is_some()) => {
                 out.changes.extend(odd.map(|why| not_understood(target, user, why)));
