@@ -1,6 +1,6 @@
 //! Each service end to end: every operation, every parameter, and a second pass that does nothing.
 
-use rosterd::sandbox::world::{Membership, Profile};
+use rosterd::sandbox::world::Profile;
 
 use crate::support::*;
 
@@ -90,10 +90,8 @@ async fn datazone_memberships_take_every_designation() {
     ] {
         let mut world = empty_world();
         let alice = sso_profile(&mut world, 1, "alice", "ACTIVATED");
-        let projects = &mut world.domains.get_mut(DOMAIN).unwrap().projects;
         let before = if kind == "PROJECT_OWNER" { "PROJECT_CONTRIBUTOR" } else { "PROJECT_OWNER" };
-        let membership = Membership { designation: before.into(), designation_id: None, group: false };
-        projects.get_mut("prj1").unwrap().insert(alice.clone(), membership);
+        join(&mut world, &alice, before);
         let bench = Bench::new(world).await;
         bench.files(
             &portal(""),
@@ -112,15 +110,7 @@ async fn datazone_memberships_take_every_designation() {
 async fn a_changed_designation_is_deleted_then_created_and_put_back_on_failure() {
     let mut world = empty_world();
     let alice = sso_profile(&mut world, 1, "alice", "ACTIVATED");
-    let membership = Membership { designation: "PROJECT_OWNER".into(), designation_id: None, group: false };
-    world
-        .domains
-        .get_mut(DOMAIN)
-        .unwrap()
-        .projects
-        .get_mut("prj1")
-        .unwrap()
-        .insert(alice.clone(), membership);
+    join(&mut world, &alice, "PROJECT_OWNER");
     let knobs = "[[faults]]\non = \"datazone:CreateProjectMembership\"\nfault = { error = \"ServiceQuotaExceededException\" }\ncount = 1\n";
     let bench = Bench::with(world, rosterd::sandbox::Knobs::from_toml(knobs).unwrap()).await;
     bench.files(
@@ -152,9 +142,7 @@ async fn datazone_absent_takes_status_and_memberships_and_suspended_only_the_sta
     for (state, members) in [("absent", 0), ("suspended", 1)] {
         let mut world = empty_world();
         let alice = sso_profile(&mut world, 1, "alice", "ACTIVATED");
-        let membership =
-            Membership { designation: "PROJECT_OWNER".into(), designation_id: None, group: false };
-        world.domains.get_mut(DOMAIN).unwrap().projects.get_mut("prj1").unwrap().insert(alice, membership);
+        join(&mut world, &alice, "PROJECT_OWNER");
         let bench = Bench::new(world).await;
         let roster = format!(
             "[roles.r]\ndatazone = {{ access = \"enabled\", projects = {{ prj1 = \"PROJECT_OWNER\" }} }}\n{PEOPLE}state = \"{state}\"\n[users.other]\nsso_user = \"other\"\nroles = [\"r\"]"

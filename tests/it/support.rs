@@ -253,3 +253,14 @@ pub fn dz<'w>(world: &'w World, name: &str) -> Option<&'w rosterd::sandbox::worl
     };
     world.domains[DOMAIN].profiles.values().find(is_it)
 }
+
+/// Makes a profile a member of `prj1`.
+pub fn join(world: &mut World, profile_id: &str, designation: &str) {
+    let membership = rosterd::sandbox::world::Membership {
+        designation: designation.into(),
+        designation_id: None,
+        group: false,
+    };
+    let domain = world.domains.get_mut(DOMAIN).expect("the test domain");
+    domain.projects.entry("prj1".into()).or_default().insert(profile_id.into(), membership);
+}

@@ -1,6 +1,6 @@
 //! What the services really do: one test a trap.
 
-use rosterd::sandbox::world::{Membership, PermissionGroup, Profile};
+use rosterd::sandbox::world::{PermissionGroup, Profile};
 use rosterd::sandbox::{Knobs, World};
 
 use crate::support::*;
@@ -48,9 +48,7 @@ async fn a_hard_quota_is_never_tried_again() {
     ] {
         let mut world = empty_world();
         let alice = sso_profile(&mut world, 1, "alice", "ACTIVATED");
-        let membership =
-            Membership { designation: "PROJECT_CONTRIBUTOR".into(), designation_id: None, group: false };
-        world.domains.get_mut(DOMAIN).unwrap().projects.get_mut("prj1").unwrap().insert(alice, membership);
+        join(&mut world, &alice, "PROJECT_CONTRIBUTOR");
         let bench = Bench::with(world, fault(operation, &format!("{{ error = \"{code}\" }}"), 9)).await;
         bench.files(&all_targets(), ALL);
         bench.run(&["apply", "--yes"]).await.exits(3).says("a hard quota of the account is reached");
@@ -376,10 +374,8 @@ async fn a_role_of_another_account_starts_assigned_and_that_is_enough() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_profile_of_a_remade_role_loses_what_it_has_when_its_user_is_absent() {
     let mut world = remade_role(["ACTIVATED", "ACTIVATED"]);
-    let members = world.domains.get_mut(DOMAIN).unwrap().projects.get_mut("prj1").unwrap();
     for (number, designation) in ["PROJECT_OWNER", "PROJECT_CONTRIBUTOR"].into_iter().enumerate() {
-        let membership = Membership { designation: designation.into(), designation_id: None, group: false };
-        members.insert(format!("00000000-0000-4000-8000-00000000000{number}"), membership);
+        join(&mut world, &format!("00000000-0000-4000-8000-00000000000{number}"), designation);
     }
     let bench = Bench::new(world).await;
     let roster = format!("{ETL}state = \"absent\"\n[users.other]\nsso_user = \"other\"\nroles = [\"r\"]\n");
