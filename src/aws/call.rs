@@ -1,12 +1,15 @@
 //! The door: every AWS call of rosterd goes through [`Caller::call`].
 //!
-//! For each attempt: wait for the pacer, wait for one of the places bounded by `concurrency`, send, count.
-//! A throttle slows the pacer, a transient failure waits with jitter; both are tried again until the
-//! attempts or the time of the call are used up. What is left is a [`Failure`] that says what to do.
+//! For each attempt: wait at the pacer's gate for a turn and for one of the places bounded by `concurrency`,
+//! send, count. A throttle slows the gate, and the call goes back into its queue, where it keeps its turn; it
+//! is given up only when nothing at all was admitted for as long as a call may take. A transient failure waits
+//! with jitter and is tried again until the attempts or the time of the call are used up. What is left is a
+//! [`Failure`] that says what to do.
 //! The closure builds the request anew for each attempt, so what has to stay the same across attempts
 //! (a client token) is made before it.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +22,8 @@ use tokio::time::Instant;
 use tracing::{Instrument as _, debug, info_span, warn};
 
 use super::classify::{self, Class, Failure};
-use super::pacer::{Pacer, Rates};
+use super::pacer::learned::Learned;
+use super::pacer::{Gate, Pacer, Rates, Waiter};
 use super::retry::Waits;
 use crate::service::ServiceKind;
 use crate::telemetry::metrics::{Metrics, Outcome};
@@ -55,17 +59,27 @@ pub struct Door {
     limits: Limits,
     places: Semaphore,
     stop: watch::Receiver<bool>,
+    /// Calls so far, and targets: their numbers say who goes first.
+    calls: AtomicU64,
+    targets: AtomicUsize,
 }
 
 impl Door {
     /// A door with `concurrency` places, which lets nothing out once `stop` holds true.
-    pub fn new(limits: Limits, concurrency: usize, stop: watch::Receiver<bool>) -> Arc<Self> {
+    pub fn new(
+        limits: Limits,
+        concurrency: usize,
+        stop: watch::Receiver<bool>,
+        learned: Learned,
+    ) -> Arc<Self> {
         Arc::new(Door {
-            pacer: Pacer::default(),
+            pacer: Pacer::new(learned),
             metrics: Metrics::default(),
             limits,
             places: Semaphore::new(concurrency.max(1)),
             stop,
+            calls: AtomicU64::new(0),
+            targets: AtomicUsize::new(0),
         })
     }
 
@@ -97,6 +111,7 @@ pub struct Resources {
 pub struct Caller {
     door: Arc<Door>,
     service: ServiceKind,
+    target: usize,
     /// Targets of one account and Region share their pace.
     scope: Arc<str>,
     rates: Arc<Rates>,
@@ -119,6 +134,7 @@ impl Caller {
         resources: Resources,
     ) -> Self {
         Caller {
+            target: door.targets.fetch_add(1, Ordering::Relaxed),
             door,
             service,
             scope: scope.into(),
@@ -211,25 +227,30 @@ impl Caller {
         let mut waits = Waits::default();
         let mut uncertain = false;
         let mut number = 1;
+        let gate = self.gate(operation);
+        let waiter = Waiter { target: self.target, call: door.calls.fetch_add(1, Ordering::Relaxed) };
+        let mut first_sent = None;
         loop {
             let queued = Instant::now();
-            let place = tokio::select! {
+            let turn = tokio::select! {
                 biased;
                 () = self.stopped() => None,
-                place = self.turn(operation) => place,
+                turn = gate.pass(waiter, &door.places) => turn,
             };
-            let Some(place) = place else {
+            let Some((place, ticket)) = turn else {
                 let stopped = self.failure(operation, Class::Interrupted, "stopped before it was called");
                 return Err(Failure { uncertain, ..stopped });
             };
             let sent = Instant::now();
             let last = deadline.map_or(sent + door.limits.call_timeout, |last| last + (sent - queued));
             deadline = Some(last);
+            let first_sent = *first_sent.get_or_insert(sent);
             let answer = tokio::time::timeout(door.limits.attempt_timeout, attempt()).await;
             drop(place);
             let mut failure = match answer {
                 Ok(Ok(output)) => {
                     door.metrics.attempt(self.service, operation, Outcome::Ok, sent.elapsed());
+                    gate.admitted();
                     self.remember(output.request_id());
                     return Ok(output);
                 }
@@ -248,17 +269,25 @@ impl Caller {
             }
             uncertain |= failure.uncertain;
             failure.uncertain = uncertain;
-            let wait = match failure.class {
+            let (wait, out_of_time) = match failure.class {
                 Class::Throttle => {
-                    door.pacer.throttled(&self.scope, operation, &self.rates, failure.retry_after);
-                    // The pacer holds the call back; the jitter parts those that were throttled together.
-                    failure.retry_after.unwrap_or_else(|| waits.next_wait())
+                    let since = gate.throttled(ticket, failure.retry_after).max(Some(first_sent));
+                    let out_of_time = since.is_some_and(|at| at.elapsed() >= door.limits.call_timeout);
+                    // The gate holds the call back, unless it holds nothing back.
+                    let wait = if gate.rate().is_finite() { Duration::ZERO } else { waits.next_wait() };
+                    (wait, out_of_time)
                 }
-                Class::Transient => failure.retry_after.unwrap_or_else(|| waits.next_wait()),
-                _ => return Err(failure),
+                Class::Transient => {
+                    gate.admitted();
+                    let wait = failure.retry_after.unwrap_or_else(|| waits.next_wait());
+                    (wait, Instant::now() + wait >= last)
+                }
+                _ => {
+                    gate.admitted();
+                    return Err(failure);
+                }
             };
-            let out_of_time = Instant::now() + wait >= last;
-            // Throttles are bounded by time alone: a slow quota is no reason to give up early.
+            // A slow quota is no reason to give up.
             let out_of_attempts = failure.class != Class::Throttle && number >= door.limits.attempts;
             if out_of_attempts || out_of_time {
                 warn!(attempts = number, code = failure.code, "gave up");
@@ -283,9 +312,9 @@ impl Caller {
         self.door.stopped().await;
     }
 
-    async fn turn(&self, operation: &'static str) -> Option<tokio::sync::SemaphorePermit<'_>> {
-        self.door.pacer.wait(&self.scope, operation, &self.rates).await;
-        self.door.places.acquire().await.ok()
+    /// The gate of one of this target's operations.
+    pub fn gate(&self, operation: &'static str) -> Arc<Gate> {
+        self.door.pacer.gate(&self.scope, operation, &self.rates)
     }
 
     fn remember(&self, request_id: Option<&str>) {

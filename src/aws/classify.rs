@@ -144,7 +144,7 @@ impl Failure {
             );
         }
         match self.class {
-            Class::Throttle => "lower the rate with `pace`, or wait: others may use the same quota".into(),
+            Class::Throttle => "nothing was admitted for as long as `call_timeout`: others use up this quota; wait, or ask AWS for a higher one".into(),
             Class::Transient if self.status.is_none() => {
                 "check the Region, the endpoint_url and that the network lets rosterd out".into()
             }

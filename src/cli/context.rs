@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::shell;
 use crate::aws::client::{self, Api};
+use crate::aws::pacer::learned::Learned;
 use crate::aws::{Door, Limits};
 use crate::config::{self, Service, Settings};
 use crate::input::{Problems, Sources};
@@ -108,7 +109,6 @@ impl Connection {
         let settings = &files.settings;
         let (stop, stopping) = watch::channel(false);
         let limits: Limits = settings.daemon.limits;
-        let door = Door::new(limits, settings.daemon.concurrency, stopping);
         let mut memory_dir = settings.daemon.state_dir.clone();
         let sandbox = match sandbox {
             None => None,
@@ -117,6 +117,8 @@ impl Connection {
                 Some(start_sandbox(files, how == "fresh", &memory_dir).await?)
             }
         };
+        let learned = Learned::load(&memory_dir, Timestamp::now());
+        let door = Door::new(limits, settings.daemon.concurrency, stopping, learned);
         let url = sandbox.as_ref().map(|(sandbox, _)| sandbox.url());
         let http = client::http_client();
         let mut apis = BTreeMap::new();
@@ -137,7 +139,12 @@ impl Connection {
 
     /// Remembers for the next pass.
     pub fn remember(&self, memory: &Memory) -> anyhow::Result<()> {
-        memory.save(&self.memory_dir).map_err(anyhow::Error::msg)
+        memory.save(&self.memory_dir).map_err(anyhow::Error::msg)?;
+        let learned = self.door.pacer.learned(Timestamp::now());
+        if learned.is_empty() {
+            return Ok(());
+        }
+        learned.save(&self.memory_dir).map_err(anyhow::Error::msg)
     }
 
     /// Where audit lines go: a sandbox has a trail of its own.

@@ -35,7 +35,13 @@ pub struct Cli {
     )]
     config: PathBuf,
     /// Which log lines go to standard error, in the form of RUST_LOG
-    #[arg(long, global = true, env = "ROSTERD_LOG", default_value = "error", value_name = "FILTER")]
+    #[arg(
+        long,
+        global = true,
+        env = "ROSTERD_LOG",
+        default_value = "error,rosterd::state=warn,rosterd::aws::pacer=warn",
+        value_name = "FILTER"
+    )]
     log: String,
     /// How log lines look: text or json
     #[arg(long, global = true, default_value = "text", value_name = "FORMAT", value_parser = shell::word::<Format>)]

@@ -31,7 +31,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     knobs: Option<PathBuf>,
     /// A token bucket, such as quicksight:UpdateUser=10,20 (rate per second, burst)
-    #[arg(long = "quota", value_name = "OPERATION=RATE,BURST", value_parser = quota_flag)]
+    #[arg(long = "quota", value_name = "OPERATION=RATE[,BURST|,window]", value_parser = quota_flag)]
     quotas: Vec<(String, Quota)>,
     /// A fault, such as quicksight:UpdateUser=throttle@0.05 or *=reset_after#3
     #[arg(long = "fault", value_name = "OPERATION=FAULT")]

@@ -73,6 +73,8 @@ pub struct Target {
     pub access: Access,
     /// Calls per second by operation name (`default` for the rest), instead of the built-in rates.
     pub pace: BTreeMap<String, f64>,
+    /// Calls per second by operation that are never exceeded.
+    pub max_pace: BTreeMap<String, f64>,
 }
 
 /// Settings that only one of the services has.

@@ -23,9 +23,34 @@ pub fn read_target(name: &str, mut t: Table<'_>, problems: &mut Problems) -> Opt
     if access.external_id.is_some() && access.assume_role.is_none() {
         problems.push(Problem::at(t.place, "`external_id` goes with `assume_role`"));
     }
-    let mut pace = BTreeMap::new();
-    for (operation, value) in t.table("pace", problems).into_iter().flat_map(Table::into_named) {
-        let path = format!("targets.{name}.pace.{}", operation.value);
+    let pace = read_rates(name, "pace", kind, &mut t, problems);
+    let max_pace = read_rates(name, "max_pace", kind, &mut t, problems);
+    // An unknown service leaves its own keys unread; one clear error is enough then.
+    if kind.is_some() {
+        t.finish(problems);
+    }
+    Some(Target {
+        name: name.to_string(),
+        service: service?,
+        region: region?,
+        rules: rules?,
+        access,
+        pace,
+        max_pace,
+    })
+}
+
+/// Calls per second by operation.
+fn read_rates(
+    target: &str,
+    key: &'static str,
+    kind: Option<ServiceKind>,
+    t: &mut Table<'_>,
+    problems: &mut Problems,
+) -> BTreeMap<String, f64> {
+    let mut rates = BTreeMap::new();
+    for (operation, value) in t.table(key, problems).into_iter().flat_map(Table::into_named) {
+        let path = format!("targets.{target}.{key}.{}", operation.value);
         let known = kind.map_or(&[][..], ServiceKind::operations);
         if operation.value != "default" && kind.is_some() && !known.contains(&&*operation.value) {
             let problem = Problem::at(
@@ -42,14 +67,10 @@ pub fn read_target(name: &str, mut t: Table<'_>, problems: &mut Problems) -> Opt
                     format!("`{path}` must be from 0.01 to 10000 calls per second"),
                 ));
             }
-            pace.insert(operation.value, rate);
+            rates.insert(operation.value, rate);
         }
     }
-    // An unknown service leaves its own keys unread; one clear error is enough then.
-    if kind.is_some() {
-        t.finish(problems);
-    }
-    Some(Target { name: name.to_string(), service: service?, region: region?, rules: rules?, access, pace })
+    rates
 }
 
 fn read_service(kind: ServiceKind, t: &mut Table<'_>, problems: &mut Problems) -> Option<Service> {

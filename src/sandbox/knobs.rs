@@ -23,48 +23,83 @@ pub struct Knobs {
     pub lag: u32,
 }
 
-/// A token bucket.
+/// A token bucket, or so many calls in each second of the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Quota {
     /// Calls per second.
     pub rate: f64,
-    /// Calls at once.
+    /// Calls at once; as many as a second brings where it is not given.
+    #[serde(default)]
     pub burst: f64,
+    /// Counted anew with each second instead of trickling in.
+    #[serde(default)]
+    pub window: bool,
+    /// Calls per second that somebody else makes, at random times.
+    #[serde(default)]
+    pub competitor: f64,
 }
 
 impl Knobs {
     /// Reads a file.
     pub fn from_toml(text: &str) -> Result<Knobs, String> {
-        let knobs: Knobs = toml::from_str(text).map_err(|e| e.to_string())?;
-        for (name, quota) in &knobs.quotas {
-            quota.check().map_err(|e| format!("quotas.\"{name}\": {e}"))?;
+        let mut knobs: Knobs = toml::from_str(text).map_err(|e| e.to_string())?;
+        for (name, quota) in &mut knobs.quotas {
+            *quota = quota.check().map_err(|e| format!("quotas.\"{name}\": {e}"))?;
         }
         Ok(knobs)
     }
 }
 
 impl Quota {
-    fn check(self) -> Result<Self, String> {
+    /// A token bucket.
+    pub fn bucket(rate: f64, burst: f64) -> Quota {
+        Quota { rate, burst, window: false, competitor: 0.0 }
+    }
+
+    /// So many calls in each second of the clock.
+    pub fn window(rate: f64) -> Quota {
+        Quota { window: true, ..Quota::bucket(rate, rate) }
+    }
+
+    fn bursts(self) -> Result<Self, String> {
+        let is_fine = self.burst.is_finite() && self.burst >= 1.0;
+        if is_fine { Ok(self) } else { Err("burst must be at least 1".into()) }
+    }
+
+    fn check(mut self) -> Result<Self, String> {
         let fine = |n: f64, least: f64| n.is_finite() && n >= least;
-        if fine(self.rate, 0.001) && fine(self.burst, 1.0) {
-            Ok(self)
-        } else {
-            Err("rate must be at least 0.001 per second and burst at least 1".into())
+        if !fine(self.rate, 0.001) {
+            return Err("rate must be at least 0.001 per second".into());
         }
+        if self.burst == 0.0 {
+            self.burst = self.rate.max(1.0);
+        }
+        self.bursts()?;
+        if self.window && self.burst != self.rate.max(1.0) {
+            return Err("a window of one second has no burst of its own; leave `burst` out".into());
+        }
+        if !fine(self.competitor, 0.0) {
+            return Err("competitor is a number of calls per second".into());
+        }
+        Ok(self)
     }
 }
 
 impl FromStr for Quota {
     type Err = String;
 
-    /// `RATE` or `RATE,BURST`.
+    /// `RATE`, `RATE,BURST` or `RATE,window`.
     fn from_str(text: &str) -> Result<Self, String> {
-        let (rate, burst) = text.split_once(',').unwrap_or((text, ""));
+        let (rate, how) = text.split_once(',').unwrap_or((text, ""));
         let number = |t: &str| t.trim().parse::<f64>().map_err(|_| format!("`{t}` is no number"));
         let rate = number(rate)?;
-        let burst = if burst.is_empty() { rate.max(1.0) } else { number(burst)? };
-        Quota { rate, burst }.check()
+        let quota = match how.trim() {
+            "" => Quota::bucket(rate, 0.0),
+            "window" => Quota::window(rate),
+            burst => Quota::bucket(rate, number(burst)?).bursts()?,
+        };
+        quota.check()
     }
 }
 
@@ -75,28 +110,55 @@ pub fn quota_flag(text: &str) -> Result<(String, Quota), String> {
     Ok((operation.to_string(), quota.parse()?))
 }
 
-/// A token bucket filling up.
+/// A quota being used.
 #[derive(Debug, Clone)]
 pub struct Bucket {
     quota: Quota,
     tokens: f64,
     filled: f64,
+    /// When the competitor calls next, where there is one.
+    competes: f64,
+    chance: fastrand::Rng,
 }
 
 impl Bucket {
     /// A full bucket.
     pub fn new(quota: Quota) -> Self {
-        Bucket { quota, tokens: quota.burst, filled: 0.0 }
+        let chance = fastrand::Rng::with_seed(quota.rate.to_bits());
+        Bucket { quota, tokens: quota.burst, filled: 0.0, competes: 0.0, chance }
     }
 
     /// Takes a token at a time in seconds, if there is one.
     pub fn take(&mut self, now: f64) -> bool {
-        self.tokens = (self.tokens + (now - self.filled) * self.quota.rate).min(self.quota.burst);
-        self.filled = now;
+        while self.quota.competitor > 0.0 && self.competes <= now {
+            self.take_at(self.competes);
+            self.competes -= (1.0 - self.chance.f64()).ln() / self.quota.competitor;
+        }
+        self.take_at(now)
+    }
+
+    /// The quota is another one from now on.
+    pub fn set(&mut self, quota: Quota, now: f64) {
+        self.fill(now);
+        self.quota = quota;
+        self.tokens = self.tokens.min(quota.burst);
+    }
+
+    fn take_at(&mut self, now: f64) -> bool {
+        self.fill(now);
         let admitted = self.tokens >= 1.0;
         if admitted {
             self.tokens -= 1.0;
         }
         admitted
+    }
+
+    fn fill(&mut self, now: f64) {
+        if !self.quota.window {
+            self.tokens = (self.tokens + (now - self.filled) * self.quota.rate).min(self.quota.burst);
+        } else if now.floor() > self.filled.floor() {
+            self.tokens = self.quota.burst;
+        }
+        self.filled = now;
     }
 }

@@ -201,7 +201,8 @@ async fn help_lists_commands_and_exit_codes() {
     Options:
       -c, --config <FILE>        The settings [env: ROSTERD_CONFIG=] [default: config/rosterd.toml]
           --log <FILTER>         Which log lines go to standard error, in the form of RUST_LOG [env:
-                                 ROSTERD_LOG=] [default: error]
+                                 ROSTERD_LOG=] [default:
+                                 error,rosterd::state=warn,rosterd::aws::pacer=warn]
           --log-format <FORMAT>  How log lines look: text or json [default: text]
       -h, --help                 Print help
       -V, --version              Print version

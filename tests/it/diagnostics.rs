@@ -159,6 +159,7 @@ fn what_is_wrong_in_the_settings() {
     with("endpoint_url = \"ftp://x.example\"", "is no valid URL");
     with("pace = { RegisterUsr = 1 }", "did you mean `RegisterUser`?");
     with("pace = { RegisterUser = 0 }", "must be from 0.01 to 10000");
+    with("max_pace = { RegisterUsr = 1 }", "did you mean `RegisterUser`?");
     with("identity_type = \"SAML\"", "use one of: IAM, QUICKSIGHT, IAM_IDENTITY_CENTER");
     with("user_name_from = \"mail\"", "did you mean `email`?");
     let daemon = |line: &str, says: &str| {

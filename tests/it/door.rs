@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use rosterd::aws::classify::{CODES, class_of, retry_after};
-use rosterd::aws::pacer::Lane;
 use rosterd::aws::retry::Waits;
 use rosterd::aws::{Class, Failure};
 use rosterd::sandbox::Knobs;
@@ -102,38 +101,6 @@ fn waits_grow_with_full_jitter_and_stay_bounded() {
 }
 
 #[test]
-fn a_lane_keeps_its_rate_slows_on_a_throttle_and_comes_back() {
-    let mut lane = Lane::new(10.0);
-    let at = Duration::from_millis;
-    let mut now = Duration::ZERO;
-    for _ in 0..100 {
-        now += lane.reserve(now);
-    }
-    assert_eq!(now, at(9_900), "100 calls at 10 a second, the first at once");
-    lane.throttled(now, None);
-    lane.throttled(now, None);
-    let pause = lane.reserve(now);
-    assert_eq!(pause, at(300), "cut once to 5 a second, and a pause of 1.5 calls");
-    now += pause;
-    assert_eq!(lane.reserve(now), at(200), "one slot later");
-    // A minute without a throttle later it is where it was.
-    now += Duration::from_secs(60);
-    lane.reserve(now);
-    assert_eq!(lane.reserve(now), at(100));
-    lane.throttled(now, Some(Duration::from_secs(7)));
-    assert!(lane.reserve(now) >= Duration::from_secs(7), "the service's own word goes first");
-}
-
-#[test]
-fn an_unlimited_lane_waits_for_nothing_but_the_service() {
-    let mut lane = Lane::new(f64::INFINITY);
-    assert_eq!(lane.reserve(Duration::ZERO), Duration::ZERO);
-    lane.throttled(Duration::ZERO, Some(Duration::from_secs(1)));
-    assert_eq!(lane.reserve(Duration::ZERO), Duration::from_secs(1));
-    assert_eq!(lane.reserve(Duration::from_secs(2)), Duration::ZERO);
-}
-
-#[test]
 fn every_class_comes_with_advice() {
     use rosterd::word::Word as _;
     for class in Class::ALL {
@@ -168,7 +135,7 @@ async fn the_time_of_a_call_is_bounded_even_when_every_attempt_is_throttled() {
     let bench = Bench::with(empty_world(), Knobs::from_toml(knobs).unwrap()).await;
     bench.settings("call_timeout = \"500ms\"", &bi(""));
     bench.write("roster.toml", ONE);
-    bench.run(&["plan"]).await.exits(1).says("ThrottlingException").says("lower the rate with `pace`");
+    bench.run(&["plan"]).await.exits(1).says("ThrottlingException").says("others use up this quota");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,10 +16,12 @@ fn the_sample_world_and_the_sample_files_fit() {
 
 #[test]
 fn knobs_are_read_from_flags_and_files() {
-    assert_eq!(quota_flag("a:B=3").unwrap(), ("a:B".into(), Quota { rate: 3.0, burst: 3.0 }));
-    assert_eq!(quota_flag("a:B=0.5,7").unwrap().1, Quota { rate: 0.5, burst: 7.0 });
-    for wrong in ["a:B", "a:B=x", "a:B=1,0", "a:B=-1", "a:B=1,"] {
-        let _ = quota_flag(wrong).map(|q| assert_eq!(wrong, "a:B=1,", "{q:?}"));
+    assert_eq!(quota_flag("a:B=3").unwrap(), ("a:B".into(), Quota::bucket(3.0, 3.0)));
+    assert_eq!(quota_flag("a:B=0.5,7").unwrap().1, Quota::bucket(0.5, 7.0));
+    assert_eq!(quota_flag("a:B=3,window").unwrap().1, Quota::window(3.0));
+    assert_eq!(quota_flag("a:B=1,").unwrap().1, Quota::bucket(1.0, 1.0));
+    for wrong in ["a:B", "a:B=x", "a:B=1,0", "a:B=-1", "a:B=1,y"] {
+        assert!(quota_flag(wrong).is_err(), "{wrong}");
     }
     for right in ["*=throttle", "quicksight:*=reset_after#3", "finspace:ListUsers=error:X@0.5#2"] {
         right.parse::<FaultRule>().unwrap_or_else(|e| panic!("{right}: {e}"));
@@ -28,7 +30,15 @@ fn knobs_are_read_from_flags_and_files() {
         assert!(wrong.parse::<FaultRule>().is_err(), "{wrong}");
     }
     assert!(Knobs::from_toml("latency = 3").is_err(), "an unknown knob is an error");
-    assert!(Knobs::from_toml("[quotas.x]\nrate = 0\nburst = 1").is_err());
+    assert_eq!(Knobs::from_toml("[quotas.x]\nrate = 2").unwrap().quotas["x"], Quota::bucket(2.0, 2.0));
+    for wrong in [
+        "rate = 0",
+        "rate = 1\nburst = 0.5",
+        "rate = 3\nburst = 9\nwindow = true",
+        "rate = 1\ncompetitor = -1",
+    ] {
+        assert!(Knobs::from_toml(&format!("[quotas.x]\n{wrong}")).is_err(), "{wrong}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
