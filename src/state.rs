@@ -1,6 +1,7 @@
 //! What is remembered between passes in `state_dir`: which principal each user had (to tell a rename from
-//! a new person) and since when a removal is due (`removal_grace`). Losing it is harmless: a rename is
-//! then planned as it looks, and grace starts again. A file that cannot be read is ignored with a warning.
+//! a new person), since when a removal is due (`removal_grace`), and what a listing took (to choose the
+//! fewest calls). Losing it is harmless: a rename is then planned as it looks, grace starts again, and
+//! everything is listed. A file that cannot be read is ignored with a warning.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use tracing::warn;
 
 use crate::plan::guard::Clocks;
 use crate::service::Known;
+use crate::service::reading::Listing;
 
 /// The file's name in `state_dir`.
 const FILE: &str = "memory.json";
@@ -26,6 +28,9 @@ pub struct Memory {
     /// Since when removals are due.
     #[serde(default)]
     pub clocks: Clocks,
+    /// Target -> what its last listing took.
+    #[serde(default)]
+    pub listings: BTreeMap<String, Listing>,
 }
 
 impl Memory {
@@ -53,6 +58,7 @@ impl Memory {
             was.get(target).is_some_and(|place| places.get(target).is_some_and(|now| now != place))
         };
         self.principals.retain(|target, _| !moved(target));
+        self.listings.retain(|target, _| !moved(target));
         self.clocks.retain(|change, _| !moved(change.split('/').next().unwrap_or_default()));
         // A target that this run does not look at is remembered as it was.
         self.places = was.into_iter().chain(places).collect();

@@ -25,6 +25,7 @@ use super::classify::{self, Class, Failure};
 use super::pacer::learned::Learned;
 use super::pacer::{Gate, Pacer, Rates, Waiter};
 use super::retry::Waits;
+use crate::plan::cost::Pace;
 use crate::service::ServiceKind;
 use crate::telemetry::metrics::{Metrics, Outcome};
 
@@ -310,6 +311,12 @@ impl Caller {
             std::future::pending::<()>().await;
         }
         self.door.stopped().await;
+    }
+
+    /// Where this target's calls of an operation queue, and their pace; nothing when they are not paced.
+    pub fn pace(&self, operation: &'static str) -> Option<Pace> {
+        let rate = self.gate(operation).rate();
+        rate.is_finite().then(|| Pace { lane: self.scope.to_string(), rate })
     }
 
     /// The gate of one of this target's operations.

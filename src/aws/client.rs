@@ -65,6 +65,15 @@ pub struct FinSpace {
 }
 
 impl Api {
+    /// Its way through the door.
+    pub fn caller(&self) -> &Caller {
+        match self {
+            Api::DataZone(a) => &a.caller,
+            Api::QuickSight(a) => &a.caller,
+            Api::FinSpace(a) => &a.caller,
+        }
+    }
+
     /// The same clients, remembering the request ids of their calls.
     pub fn traced(&self) -> Api {
         let mut api = self.clone();

@@ -4,14 +4,17 @@
 //! new calls; those under way finish and the report says what was done; a second one ends at once.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 
-use super::observe::{Pass, outlook};
+use super::observe::{Pass, Purpose, outlook};
 use super::{Exit, TargetOptions, shell};
+use crate::plan::cost::Work;
 use crate::plan::guard::Circumstances;
 use crate::plan::saved::SavedPlan;
 use crate::plan::{Plan, render, saved};
@@ -42,7 +45,8 @@ pub async fn run(config: &Path, options: Options) -> anyhow::Result<Exit> {
         let (made, now) = if sandbox { ("AWS", "a sandbox") } else { ("a sandbox", "AWS") };
         bail!("the plan was made on {made} and would be applied to {now}; make the plan again");
     }
-    let pass = Pass::begin(config, &options.targets, saved.as_ref().map(|s| &s.plan)).await?;
+    let purpose = saved.as_ref().map_or(Purpose::Roster, |s| Purpose::Saved(&s.plan));
+    let pass = Pass::begin(config, &options.targets, purpose).await?;
     // What the roster asks for, where that is not the plan to be applied.
     let pending = saved.is_some().then(|| pass.plan(options.force_removals));
     let (plan, moved, hash) = match saved {
@@ -62,7 +66,8 @@ pub async fn run(config: &Path, options: Options) -> anyhow::Result<Exit> {
             (plan, moved, saved.hash)
         }
     };
-    shell::write(render::text(&plan).as_bytes())?;
+    let expected = pass.connection.expected(&Work::of(&plan));
+    shell::write(render::text(&plan, expected).as_bytes())?;
     show_moved(&moved);
     if plan.ready() > 0 && !options.yes {
         if !shell::is_interactive() {
@@ -106,25 +111,38 @@ async fn carry_out(pass: &Pass, plan: &Plan, hash: &str) -> anyhow::Result<Repor
     let connection = &pass.connection;
     let audit = Audit::open(&connection.audit_path(settings)).map_err(anyhow::Error::msg)?;
     let bar = bar(plan.ready());
+    let work = Work::of(plan);
+    bar.set_message(connection.expected(&work).map_or_else(String::new, left));
+    let work = Mutex::new(work);
     let tell = |progress: Progress<'_>| {
         let Progress::Ended(entry) = progress;
         bar.inc(1);
+        if !bar.is_hidden() {
+            let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
+            work.ended(&entry.change);
+            bar.set_message(connection.expected(&work).map_or_else(String::new, left));
+        }
         if let Some(line) = line(entry) {
             bar.suspend(|| anstream::println!("{line}"));
         }
     };
     let (apis, door) = (&connection.apis, &connection.door);
-    let work = reconcile::apply(plan, hash, apis, door, settings.daemon.concurrency, &audit, &tell);
+    let apply = reconcile::apply(plan, hash, apis, door, settings.daemon.concurrency, &audit, &tell);
     pass.signals.writing();
-    let report = work.await;
+    let report = apply.await;
     bar.finish_and_clear();
     Ok(report)
+}
+
+/// What the lanes' pace makes of what is left.
+fn left(time: Duration) -> String {
+    format!("(about {} left)", render::span(time))
 }
 
 /// Drawn on a terminal only; elsewhere each change that needs one has its line.
 fn bar(changes: usize) -> ProgressBar {
     let bar = ProgressBar::new(changes as u64);
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} (about {eta} left)") {
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}") {
         bar.set_style(style);
     }
     bar

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
@@ -16,6 +17,7 @@ use crate::aws::pacer::learned::Learned;
 use crate::aws::{Door, Limits};
 use crate::config::{self, Service, Settings};
 use crate::input::{Problems, Sources};
+use crate::plan::cost::Work;
 use crate::roster::{self, Roster};
 use crate::sandbox::{Knobs, Sandbox, World};
 use crate::service::{Desired, State};
@@ -129,6 +131,11 @@ impl Connection {
         let places = settings.targets.values().map(|t| (t.name.clone(), t.place())).collect();
         let memory = Memory::load(&memory_dir).of_places(places);
         Ok(Connection { apis, door, stop, memory, memory_dir, sandbox })
+    }
+
+    /// How long some work takes at the present pace.
+    pub fn expected(&self, work: &Work<'_>) -> Option<Duration> {
+        work.expected(|target, operation| self.apis.get(target)?.caller().pace(operation))
     }
 
     /// Keeps what the sandbox holds now, for the next command.

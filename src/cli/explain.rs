@@ -7,7 +7,7 @@ use anyhow::bail;
 use clap::Args;
 
 use super::context::state_text;
-use super::observe::{Pass, unread};
+use super::observe::{Pass, Purpose, unread};
 use super::{Exit, TargetOptions, shell};
 use crate::config::Target;
 use crate::plan::{Plan, render};
@@ -24,7 +24,7 @@ pub struct Options {
 
 /// Explains one user.
 pub async fn run(config: &Path, options: Options) -> anyhow::Result<Exit> {
-    let pass = Pass::begin(config, &options.targets, None).await?;
+    let pass = Pass::begin(config, &options.targets, Purpose::Anybody).await?;
     pass.connection.save_sandbox()?;
     let roster = &pass.files.roster;
     let Some((id, user)) = find(roster, &options.user) else {

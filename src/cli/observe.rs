@@ -1,5 +1,6 @@
 //! The first half of `plan`, `apply` and `explain`: connect, read, compare.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,6 +15,17 @@ use super::context::{self, Connection, Files};
 use super::exit::Exit;
 use crate::plan::{Plan, Subject};
 use crate::reconcile::{self, Observations};
+
+/// What a pass is for.
+#[derive(Debug, Clone, Copy)]
+pub enum Purpose<'p> {
+    /// To bring the targets in step with the roster.
+    Roster,
+    /// To say something of whoever is there.
+    Anybody,
+    /// To apply a saved plan.
+    Saved(&'p Plan),
+}
 
 /// A pass up to its plan.
 pub struct Pass {
@@ -30,14 +42,18 @@ pub struct Pass {
 }
 
 impl Pass {
-    /// Reads files and targets; those of a saved plan, where there is one.
+    /// Reads files and targets.
     pub async fn begin(
         config: &std::path::Path,
         options: &TargetOptions,
-        saved: Option<&Plan>,
+        purpose: Purpose<'_>,
     ) -> anyhow::Result<Pass> {
         let mut files = context::read(config)?;
         context::keep_targets(&mut files, &options.targets)?;
+        let saved = match purpose {
+            Purpose::Saved(plan) => Some(plan),
+            Purpose::Roster | Purpose::Anybody => None,
+        };
         for change in saved.into_iter().flat_map(Plan::changes) {
             let (target, _) = change.id.split_once('/').unwrap_or_default();
             if let (Some(desired), Subject::Member { container, .. } | Subject::Group { name: container }) =
@@ -50,7 +66,12 @@ impl Pass {
         let signals = Signals::listen(connection.stop.clone());
         let now = Timestamp::now();
         let spinner = spinner("reading the targets");
-        let observations = reconcile::observe(&connection.apis, &files.desired).await;
+        let readings = match purpose {
+            Purpose::Roster => reconcile::readings(&files.settings, &files.desired, &connection.memory, now),
+            // Somebody may be asked for who is not on the roster now.
+            Purpose::Anybody | Purpose::Saved(_) => BTreeMap::new(),
+        };
+        let observations = reconcile::observe(&connection.apis, &files.desired, &readings).await;
         spinner.finish_and_clear();
         Ok(Pass { files, connection, observations, now, signals })
     }

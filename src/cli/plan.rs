@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::observe::{Pass, outlook};
+use super::observe::{Pass, Purpose, outlook};
 use super::{Exit, TargetOptions, shell};
+use crate::plan::cost::Work;
 use crate::plan::render;
 use crate::plan::saved::SavedPlan;
 use crate::state::write_private;
@@ -43,16 +44,17 @@ pub struct Options {
 
 /// Plans, and saves the plan where asked to.
 pub async fn run(config: &Path, options: Options) -> anyhow::Result<Exit> {
-    let pass = Pass::begin(config, &options.targets, None).await?;
+    let pass = Pass::begin(config, &options.targets, Purpose::Roster).await?;
     pass.connection.save_sandbox()?;
     let plan = pass.plan(options.force_removals);
     let pending = options.detailed_exitcode && plan.ready() > 0;
     let exit = outlook(&plan).worst(if pending { Exit::Pending } else { Exit::Done });
+    let expected = pass.connection.expected(&Work::of(&plan));
     let saved = SavedPlan::new(plan, pass.now, options.targets.sandbox.is_some());
     let text = match options.format {
-        Format::Text => render::text(&saved.plan),
+        Format::Text => render::text(&saved.plan, expected),
         Format::Json => saved.to_json(),
-        Format::Markdown => render::markdown(&saved.plan),
+        Format::Markdown => render::markdown(&saved.plan, expected),
     };
     shell::write(text.as_bytes())?;
     if let Some(path) = &options.out {

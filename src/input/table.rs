@@ -2,6 +2,7 @@
 //! [`Table::finish`] reports what nobody asked for. That way the list of valid keys is the code itself.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
@@ -16,9 +17,23 @@ pub struct Located<T> {
     pub place: Place,
 }
 
+/// What the parser's byte offsets count from.
+#[derive(Debug, Clone, Copy)]
+struct Origin {
+    file: u32,
+    offset: usize,
+}
+
+impl Origin {
+    fn place(self, span: Range<usize>) -> Place {
+        Place::new(self.file, self.offset + span.start..self.offset + span.end)
+    }
+}
+
 /// A TOML value and where it stands.
 pub struct Value<'i> {
     value: DeValue<'i>,
+    origin: Origin,
     /// Where it stands.
     pub place: Place,
 }
@@ -42,32 +57,42 @@ pub struct Table<'i> {
 
 /// Parses a whole file; each syntax error becomes a problem.
 pub fn parse<'s>(sources: &'s Sources, file: u32, problems: &mut Problems) -> Option<Table<'s>> {
-    let text = sources.text(file);
+    parse_piece(sources, file, 0..sources.text(file).len(), problems)
+}
+
+/// Parses a piece of a file that is TOML on its own.
+pub fn parse_piece<'s>(
+    sources: &'s Sources,
+    file: u32,
+    piece: Range<usize>,
+    problems: &mut Problems,
+) -> Option<Table<'s>> {
+    let origin = Origin { file, offset: piece.start };
+    let text = sources.text(file).get(piece).unwrap_or_default();
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         let span = error.span().unwrap_or(0..0);
-        let place = Place::new(file, span.clone());
+        let place = origin.place(span.clone());
         let mut message = error.message().trim_end().to_string();
         if message == "duplicate key" {
             message = format!("duplicate key `{}`", text.get(span).unwrap_or_default());
         }
         problems.push(Problem::at(place, message).label("not valid TOML"));
     }
-    let place = Place::new(file, 0..0);
-    errors.is_empty().then(|| Table::new(String::new(), place, file, root.into_inner()))
+    errors.is_empty().then(|| Table::new(String::new(), origin.place(0..0), origin, root.into_inner()))
 }
 
 impl<'i> Table<'i> {
-    fn new(name: String, place: Place, file: u32, table: DeTable<'i>) -> Self {
+    fn new(name: String, place: Place, origin: Origin, table: DeTable<'i>) -> Self {
         let entries = table
             .into_iter()
             .map(|(key, value)| {
-                let key_place = Place::new(file, key.span());
-                let value_place = Place::new(file, value.span());
+                let key_place = origin.place(key.span());
+                let place = origin.place(value.span());
                 Entry {
                     key: key.into_inner(),
                     key_place,
-                    value: Some(Value { value: value.into_inner(), place: value_place }),
+                    value: Some(Value { value: value.into_inner(), origin, place }),
                 }
             })
             .collect();
@@ -154,11 +179,11 @@ impl<'i> Value<'i> {
 
     /// A string, or a problem.
     pub fn into_string(self, path: &str, problems: &mut Problems) -> Option<Located<String>> {
-        let place = self.place;
+        let Value { origin, place, .. } = self;
         match self.value {
             DeValue::String(s) => Some(Located { value: s.into_owned(), place }),
             value => {
-                Value { value, place }.wrong(path, "a string", problems);
+                Value { value, origin, place }.wrong(path, "a string", problems);
                 None
             }
         }
@@ -166,11 +191,11 @@ impl<'i> Value<'i> {
 
     /// A table, or a problem.
     pub fn into_table(self, path: String, problems: &mut Problems) -> Option<Table<'i>> {
-        let place = self.place;
+        let Value { origin, place, .. } = self;
         match self.value {
-            DeValue::Table(table) => Some(Table::new(path, place, place.file(), table)),
+            DeValue::Table(table) => Some(Table::new(path, place, origin, table)),
             value => {
-                Value { value, place }.wrong(&path, "a table", problems);
+                Value { value, origin, place }.wrong(&path, "a table", problems);
                 None
             }
         }
@@ -178,19 +203,19 @@ impl<'i> Value<'i> {
 
     /// A list of strings, or a problem for each entry that is none.
     pub fn into_strings(self, path: &str, problems: &mut Problems) -> Option<Vec<Located<String>>> {
-        let place = self.place;
+        let Value { origin, place, .. } = self;
         match self.value {
             DeValue::Array(items) => Some(
                 items
                     .into_iter()
                     .filter_map(|item| {
-                        let place = Place::new(place.file(), item.span());
-                        Value { value: item.into_inner(), place }.into_string(path, problems)
+                        let place = origin.place(item.span());
+                        Value { value: item.into_inner(), origin, place }.into_string(path, problems)
                     })
                     .collect(),
             ),
             value => {
-                Value { value, place }.wrong(path, "a list of strings", problems);
+                Value { value, origin, place }.wrong(path, "a list of strings", problems);
                 None
             }
         }

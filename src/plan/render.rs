@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
+use indicatif::HumanDuration;
 
 use super::{Change, HeldBy, Kind, Plan, Removal, Subject, TargetPlan, Verdict, cost};
 use crate::word::count;
@@ -19,8 +21,9 @@ const YELLOW: Style = AnsiColor::Yellow.on_default();
 const RED: Style = AnsiColor::Red.on_default();
 const CYAN: Style = AnsiColor::Cyan.on_default();
 
-/// A plan for a person; escape codes are for the printer to strip where no terminal is.
-pub fn text(plan: &Plan) -> String {
+/// A plan for a person; escape codes are for the printer to strip where no terminal is. `expected` is how
+/// long it takes to make, where that is known.
+pub fn text(plan: &Plan, expected: Option<Duration>) -> String {
     let mut out = String::new();
     for target in &plan.targets {
         text_target(&mut out, target);
@@ -31,7 +34,7 @@ pub fn text(plan: &Plan) -> String {
     }
     let _ = writeln!(out, "{}", totals(plan));
     if plan.ready() > 0 {
-        let _ = writeln!(out, "{DIM}{}{DIM:#}", calls(plan));
+        let _ = writeln!(out, "{DIM}{}{DIM:#}", calls(plan, expected));
     }
     out
 }
@@ -187,14 +190,20 @@ pub fn totals(plan: &Plan) -> String {
 }
 
 /// One line that counts the calls.
-pub fn calls(plan: &Plan) -> String {
+fn calls(plan: &Plan, expected: Option<Duration>) -> String {
     let calls = cost::calls(plan);
     let each: Vec<String> = calls.iter().map(|((s, o), n)| format!("{n} {s}:{o}")).collect();
-    format!("{} to write: {}", count(calls.values().sum(), "call"), each.join(", "))
+    let time = expected.map_or_else(String::new, |time| format!(", about {}", span(time)));
+    format!("{} to write{time}: {}", count(calls.values().sum(), "call"), each.join(", "))
+}
+
+/// A span of time as people say it.
+pub fn span(time: Duration) -> String {
+    HumanDuration(time.max(Duration::from_secs(1))).to_string()
 }
 
 /// A plan for a pull request.
-pub fn markdown(plan: &Plan) -> String {
+pub fn markdown(plan: &Plan, expected: Option<Duration>) -> String {
     let mut out = format!("### rosterd plan\n\n{}\n", totals(plan));
     for target in &plan.targets {
         let _ = writeln!(out, "\n#### `{}` ({}, policy {})\n", target.target, target.place, target.policy);
@@ -234,7 +243,7 @@ pub fn markdown(plan: &Plan) -> String {
         );
     }
     if plan.ready() > 0 {
-        let _ = writeln!(out, "\n{}", calls(plan));
+        let _ = writeln!(out, "\n{}", calls(plan, expected));
     }
     out
 }

@@ -14,9 +14,10 @@ use jiff::Timestamp;
 use crate::aws::client::Api;
 use crate::aws::{Door, Failure};
 use crate::config::Settings;
-use crate::plan::guard::{self, Circumstances, Clocks};
+use crate::plan::guard::{self, Circumstances, Clocks, Policy};
 use crate::plan::{Kind, Plan, TargetPlan, Unobserved};
 use crate::service::former::same_key;
+use crate::service::reading::{self, Listing, Reading};
 use crate::service::{self, Desired, Known, Observed};
 use crate::state::Memory;
 use crate::telemetry::audit::Audit;
@@ -26,11 +27,33 @@ pub use execute::{Progress, Report, Status};
 /// What was read of each target, or why it could not be.
 pub type Observations = BTreeMap<String, Result<Observed, Failure>>;
 
-/// Reads every target at once.
-pub async fn observe(apis: &BTreeMap<String, Api>, desired: &BTreeMap<String, Desired>) -> Observations {
+/// How to read each target with the fewest calls.
+pub fn readings(
+    settings: &Settings,
+    desired: &BTreeMap<String, Desired>,
+    memory: &Memory,
+    now: Timestamp,
+) -> BTreeMap<String, Reading> {
+    let nobody = Known::new();
+    let reading = |(name, desired): (&String, &Desired)| {
+        let removes_unlisted = settings.targets.get(name).is_none_or(|t| t.rules.policy == Policy::Sync);
+        let known = memory.principals.get(name).unwrap_or(&nobody);
+        let reading = reading::choose(desired, removes_unlisted, known, memory.listings.get(name), now);
+        (name.clone(), reading)
+    };
+    desired.iter().map(reading).collect()
+}
+
+/// Reads every target at once; by listing where `readings` does not say otherwise.
+pub async fn observe(
+    apis: &BTreeMap<String, Api>,
+    desired: &BTreeMap<String, Desired>,
+    readings: &BTreeMap<String, Reading>,
+) -> Observations {
     let reads = apis.iter().filter_map(|(name, api)| Some((name, api, desired.get(name)?)));
     let reads = reads.map(|(name, api, desired)| async move {
-        service::observe(api, desired).await.map(|result| (name.clone(), result))
+        let reading = readings.get(name).copied().unwrap_or_default();
+        service::observe(api, desired, reading).await.map(|result| (name.clone(), result))
     });
     futures_util::future::join_all(reads).await.into_iter().flatten().collect()
 }
@@ -121,7 +144,11 @@ pub fn remember(
     for entry in report.entries.iter().filter(|e| e.status == Status::Done) {
         clocks.remove(&entry.change);
     }
-    Memory { places: memory.places.clone(), principals, clocks }
+    let mut listings = memory.listings.clone();
+    for (target, observed) in observations {
+        listings.extend(observed.iter().filter_map(|o| Some((target.clone(), Listing::of(o, now)?))));
+    }
+    Memory { places: memory.places.clone(), principals, clocks, listings }
 }
 
 /// True while a user's old principal still has access: until somebody has dealt with it, it is not forgotten.

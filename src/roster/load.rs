@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::schema::{Access, Group, Person, Role, Roster, USERS_MAX, User};
 use crate::config::{Settings, Target, word};
+use crate::input::pieces::pieces;
 use crate::input::{Located, Problem, Problems, Sources, Table, rules, table};
 use crate::service::quicksight::ExternalLogin;
 use crate::service::{ServiceKind, State, Word, finspace};
@@ -28,7 +29,11 @@ pub fn load(settings: &Settings, sources: &mut Sources, problems: &mut Problems)
     }
     let mut roster = Roster::default();
     for file in files {
-        read_file(&mut roster, settings, sources, file, problems);
+        for piece in pieces(sources.text(file)) {
+            if let Some(root) = table::parse_piece(sources, file, piece, problems) {
+                read_root(&mut roster, settings, root, problems);
+            }
+        }
     }
     let complete = problems.counts().0 == before;
     check_names(&roster, problems);
@@ -59,14 +64,7 @@ fn roster_files(path: &Path) -> Result<Vec<PathBuf>, Problem> {
     Ok(files)
 }
 
-fn read_file(
-    roster: &mut Roster,
-    settings: &Settings,
-    sources: &Sources,
-    file: u32,
-    problems: &mut Problems,
-) {
-    let Some(mut root) = table::parse(sources, file, problems) else { return };
+fn read_root(roster: &mut Roster, settings: &Settings, mut root: Table<'_>, problems: &mut Problems) {
     let roles = root.table("roles", problems);
     let groups = root.table("groups", problems);
     let users = root.table("users", problems);

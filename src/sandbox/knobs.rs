@@ -15,6 +15,8 @@ pub struct Knobs {
     pub quotas: BTreeMap<String, Quota>,
     /// How long every answer takes, in milliseconds.
     pub latency_ms: u64,
+    /// How much longer chance makes each way of a call at most, in milliseconds.
+    pub jitter_ms: u64,
     /// What goes wrong.
     pub faults: Vec<FaultRule>,
     /// The seed of everything that is left to chance.
@@ -122,9 +124,9 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// A full bucket.
-    pub fn new(quota: Quota) -> Self {
-        let chance = fastrand::Rng::with_seed(quota.rate.to_bits());
+    /// A full bucket; the seed is that of the competitor's times.
+    pub fn new(quota: Quota, seed: u64) -> Self {
+        let chance = fastrand::Rng::with_seed(seed);
         Bucket { quota, tokens: quota.burst, filled: 0.0, competes: 0.0, chance }
     }
 

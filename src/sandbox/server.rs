@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -19,10 +19,11 @@ use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use tower::ServiceExt as _;
 
 use super::fault::{Fault, Schedule};
-use super::knobs::{Bucket, Knobs};
+use super::knobs::{Bucket, Knobs, Quota};
 use super::model::{Operation, Refusal};
 use super::world::World;
 use super::{datazone, finspace, quicksight};
@@ -43,18 +44,19 @@ pub struct Call {
     pub took_effect: bool,
 }
 
-/// A running sandbox; it ends when this is dropped.
+/// A running sandbox; what listens ends when this is dropped.
 #[derive(Debug)]
 pub struct Sandbox {
-    address: SocketAddr,
     shared: Arc<Shared>,
-    task: tokio::task::JoinHandle<()>,
+    router: Router,
+    listening: Option<(SocketAddr, tokio::task::JoinHandle<()>)>,
 }
 
 #[derive(Debug)]
 struct Shared {
     started: Instant,
     latency: Duration,
+    jitter: Duration,
     inner: Mutex<Inner>,
 }
 
@@ -71,13 +73,25 @@ struct Inner {
 
 impl Sandbox {
     /// Listens on an address of this machine (port 0 for any) and serves until dropped.
-    pub async fn start(listen: SocketAddr, mut world: World, knobs: Knobs) -> io::Result<Sandbox> {
+    pub async fn start(listen: SocketAddr, world: World, knobs: Knobs) -> io::Result<Sandbox> {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
+        let mut sandbox = Sandbox::within(world, knobs);
+        let task = tokio::spawn(serve(listener, sandbox.router.clone()));
+        sandbox.listening = Some((address, task));
+        Ok(sandbox)
+    }
+
+    /// Listens nowhere and is asked through [`Sandbox::answer`]; its clock is tokio's, also when that stands.
+    pub fn within(mut world: World, knobs: Knobs) -> Sandbox {
         if knobs.lag > 0 {
             world.lag = knobs.lag;
         }
-        let buckets = knobs.quotas.iter().map(|(name, quota)| (name.clone(), Bucket::new(*quota))).collect();
+        let buckets = knobs
+            .quotas
+            .iter()
+            .map(|(name, quota)| (name.clone(), Bucket::new(*quota, knobs.seed)))
+            .collect();
         let inner = Inner {
             world,
             schedule: Schedule::new(knobs.faults, knobs.seed),
@@ -89,16 +103,30 @@ impl Sandbox {
         let shared = Arc::new(Shared {
             started: Instant::now(),
             latency: Duration::from_millis(knobs.latency_ms),
+            jitter: Duration::from_millis(knobs.jitter_ms),
             inner: Mutex::new(inner),
         });
         let router = router(Arc::clone(&shared));
-        let task = tokio::spawn(serve(listener, router));
-        Ok(Sandbox { address, shared, task })
+        Sandbox { shared, router, listening: None }
+    }
+
+    /// Answers a request, or ends the connection as a fault may want it.
+    pub async fn answer(&self, request: axum::http::Request<Body>) -> io::Result<Response> {
+        answer_with(self.router.clone(), request).await
     }
 
     /// `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let address = self.listening.as_ref().map(|(address, _)| address.to_string());
+        format!("http://{}", address.as_deref().unwrap_or("sandbox"))
+    }
+
+    /// A quota is another one from now on.
+    pub fn set_quota(&self, name: &str, quota: Quota) {
+        let now = self.shared.started.elapsed().as_secs_f64();
+        if let Some(bucket) = self.shared.lock().buckets.get_mut(name) {
+            bucket.set(quota, now);
+        }
     }
 
     /// A copy of the world as it is.
@@ -140,11 +168,21 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Some((_, task)) = &self.listening {
+            task.abort();
+        }
     }
 }
 
 impl Shared {
+    /// One way of a call: half of the latency, and what chance adds.
+    async fn travel(&self) {
+        let way = self.latency / 2 + self.jitter.mul_f64(fastrand::f64());
+        if !way.is_zero() {
+            tokio::time::sleep(way).await;
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -186,21 +224,21 @@ async fn serve(listener: TcpListener, router: Router) {
         tokio::spawn(async move {
             let service =
                 hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-                    let router = router.clone();
-                    async move {
-                        let response: Response =
-                            router.oneshot(request).await.unwrap_or_else(|e: Infallible| match e {});
-                        if response.extensions().get::<Cut>().is_some() {
-                            return Err(io::Error::from(io::ErrorKind::ConnectionReset));
-                        }
-                        Ok(response)
-                    }
+                    answer_with(router.clone(), request.map(Body::new))
                 });
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
         });
     }
+}
+
+async fn answer_with(router: Router, request: axum::http::Request<Body>) -> io::Result<Response> {
+    let response: Response = router.oneshot(request).await.unwrap_or_else(|e: Infallible| match e {});
+    if response.extensions().get::<Cut>().is_some() {
+        return Err(io::Error::from(io::ErrorKind::ConnectionReset));
+    }
+    Ok(response)
 }
 
 fn router(shared: Arc<Shared>) -> Router {
@@ -253,9 +291,7 @@ async fn answer(
     body: &[u8],
 ) -> Response {
     let _under_way = UnderWay::begin(shared, format!("{}:{}", operation.service, operation.name));
-    if !shared.latency.is_zero() {
-        tokio::time::sleep(shared.latency).await;
-    }
+    shared.travel().await;
     let (response, fault) = {
         let mut inner = shared.lock();
         inner.requests += 1;
@@ -294,6 +330,7 @@ async fn answer(
     if fault == Some(Fault::Hang) {
         tokio::time::sleep(HANG).await;
     }
+    shared.travel().await;
     response.unwrap_or_else(|cut| {
         let mut response = Response::new(Body::empty());
         response.extensions_mut().insert(cut);

@@ -9,6 +9,7 @@ pub mod datazone;
 pub mod finspace;
 pub mod former;
 pub mod quicksight;
+pub mod reading;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::aws::Failure;
 use crate::aws::client::Api;
 
+use self::reading::Reading;
 use crate::plan::{Change, Subject};
 pub use crate::word::Word;
 use crate::words;
@@ -262,13 +264,13 @@ pub struct Outcome {
 }
 
 /// Reads a target. `None` when the API and the wish are not of one service.
-pub async fn observe(api: &Api, desired: &Desired) -> Option<Result<Observed, Failure>> {
+pub async fn observe(api: &Api, desired: &Desired, reading: Reading) -> Option<Result<Observed, Failure>> {
     Some(match (api, desired) {
         (Api::DataZone(a), Desired::DataZone(d)) => {
-            datazone::observe::observe(a, d).await.map(Observed::DataZone)
+            datazone::observe::observe(a, d, reading).await.map(Observed::DataZone)
         }
         (Api::QuickSight(a), Desired::QuickSight(d)) => {
-            quicksight::observe::observe(a, d).await.map(Observed::QuickSight)
+            quicksight::observe::observe(a, d, reading).await.map(Observed::QuickSight)
         }
         (Api::FinSpace(a), Desired::FinSpace(d)) => {
             finspace::observe::observe(a, d).await.map(Observed::FinSpace)

@@ -60,7 +60,7 @@ async fn a_plan_for_people() {
             held back by protected: it keeps what it has
 
     Plan: 4 to create, 1 to change, 1 to remove. 1 blocked. 1 held back by protected. 0 in step.
-    6 calls to write: 1 quicksight:CreateGroup, 2 quicksight:CreateGroupMembership, 1 quicksight:DeleteUser, 1 quicksight:RegisterUser, 1 quicksight:UpdateUser
+    6 calls to write, about 1 second: 1 quicksight:CreateGroup, 2 quicksight:CreateGroupMembership, 1 quicksight:DeleteUser, 1 quicksight:RegisterUser, 1 quicksight:UpdateUser
     "#);
 }
 
@@ -84,7 +84,7 @@ async fn a_plan_for_a_pull_request() {
     | - | `gone@example.com` | delete: role READER | not on the roster |  |
     | = | `breakglass@example.com` | delete: role ADMIN | not on the roster | **held back by protected**: it keeps what it has |
 
-    6 calls to write: 1 quicksight:CreateGroup, 2 quicksight:CreateGroupMembership, 1 quicksight:DeleteUser, 1 quicksight:RegisterUser, 1 quicksight:UpdateUser
+    6 calls to write, about 1 second: 1 quicksight:CreateGroup, 2 quicksight:CreateGroupMembership, 1 quicksight:DeleteUser, 1 quicksight:RegisterUser, 1 quicksight:UpdateUser
     "#);
 }
 

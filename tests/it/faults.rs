@@ -180,3 +180,83 @@ async fn a_dead_endpoint_names_what_to_check() {
     bench.write("roster.toml", ROSTER);
     bench.run(&["plan"]).await.exits(1).says("no connection").says("check the Region, the endpoint_url");
 }
+
+/// Users of the test below, each with six changes.
+const MANY: usize = 834;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_thousand_changes_under_every_fault_at_once() {
+    let mut roster = String::from(
+        "[roles.r]\ndatazone = { access = \"enabled\", projects = { prj1 = \"PROJECT_CONTRIBUTOR\" } }\nquicksight = { role = \"READER\", groups = [\"g\"] }\nfinspace = { type = \"APP_USER\", permission_groups = [\"p\"] }\n[groups.p]\nfinspace = { application_permissions = [] }\n",
+    );
+    for n in 0..MANY {
+        roster +=
+            &format!("[users.u{n}]\nemail = \"u{n}@example.com\"\nsso_user = \"u{n}\"\nroles = [\"r\"]\n");
+    }
+    let targets = format!("{}{}{}", portal(""), bi(""), research(""));
+    let calm = Bench::new(empty_world()).await;
+    calm.files(&targets, &roster);
+    calm.apply().await;
+
+    // Two quotas to be found on top.
+    let knobs = r#"
+        quotas = { "quicksight:RegisterUser" = { rate = 400 }, "finspace:CreateUser" = { rate = 400, burst = 1 } }
+        seed = 7
+        [[faults]]
+        on = "*"
+        fault = "throttle"
+        rate = 0.05
+        [[faults]]
+        on = "*"
+        fault = "server_error"
+        rate = 0.02
+        [[faults]]
+        on = "*"
+        fault = "reset_before"
+        rate = 0.005
+        [[faults]]
+        on = "*"
+        fault = "reset_after"
+        rate = 0.005
+        [[faults]]
+        on = "*"
+        fault = "malformed"
+        rate = 0.005
+    "#;
+    let bench = Bench::with(empty_world(), Knobs::from_toml(knobs).unwrap()).await;
+    bench.settings("concurrency = 32", &targets).write("roster.toml", &roster);
+    let first = bench.run(&["apply", "--yes"]).await;
+    assert!([0, 3].contains(&first.code), "{}", first.text());
+    if first.code != 0 {
+        bench.run(&["apply", "--yes"]).await.exits(0);
+    }
+    assert_eq!(essence(&bench.sandbox.world()), essence(&calm.sandbox.world()));
+
+    // The sandbox's own record: each write took effect once, whatever its caller was told.
+    let calls = bench.sandbox.calls();
+    let effective =
+        |operation: &str| calls.iter().filter(|c| c.operation == operation && c.took_effect).count();
+    assert_eq!(effective("quicksight:RegisterUser"), MANY);
+    // These answer a repeated client token with what they made the first time.
+    for operation in ["datazone:CreateUserProfile", "finspace:CreateUser"] {
+        assert!((MANY..MANY + MANY / 20).contains(&effective(operation)), "{operation}");
+    }
+    let lost = calls.iter().filter(|c| c.status == 0).count();
+    let throttled = calls.iter().filter(|c| c.status == 429).count();
+    assert!(lost > 20 && throttled > 200, "the faults struck: {lost} connections cut, {throttled} throttled");
+
+    // And rosterd's own: one line for each change that was made, none twice.
+    let mut made: Vec<String> = bench
+        .read("state/audit.jsonl")
+        .lines()
+        .filter(|line| line.contains("\"outcome\":\"done\""))
+        .filter_map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).ok()?["change"].as_str().map(String::from)
+        })
+        .collect();
+    let lines = made.len();
+    made.sort();
+    made.dedup();
+    assert_eq!(lines, made.len(), "no change is made twice");
+    bench.settles().await;
+}

@@ -231,7 +231,7 @@ proptest! {
     #[test]
     fn rendering_never_fails_and_a_saved_plan_reads_back(desired in desired(), world in world()) {
         let plan = plan(diff(&desired, &world).changes);
-        let _ = (render::text(&plan), render::markdown(&plan));
+        let _ = (render::text(&plan, None), render::markdown(&plan, None));
         let saved = SavedPlan::new(plan, jiff::Timestamp::UNIX_EPOCH, false);
         prop_assert_eq!(SavedPlan::from_json(&saved.to_json()), Ok(saved));
     }
@@ -293,7 +293,7 @@ fn a_plan_cannot_forge_lines() {
         Action::QuickSight(action),
     )
     .field("role", Some("A\nB".into()), None);
-    let text = anstream::adapter::strip_str(&render::text(&plan(vec![change.clone()]))).to_string();
+    let text = anstream::adapter::strip_str(&render::text(&plan(vec![change.clone()]), None)).to_string();
     assert_eq!(text.lines().filter(|l| l.contains("admin")).count(), 1);
-    assert!(!render::text(&plan(vec![change])).contains("\u{1b}[2J"));
+    assert!(!render::text(&plan(vec![change]), None).contains("\u{1b}[2J"));
 }

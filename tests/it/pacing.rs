@@ -85,7 +85,7 @@ impl Agenda {
 /// The share of the quota that was used, and the share of attempts that was throttled.
 fn simulate(row: Row, seed: u64) -> (f64, f64) {
     let mut chance = fastrand::Rng::with_seed(seed);
-    let mut bucket = Bucket::new(row.quota);
+    let mut bucket = Bucket::new(row.quota, seed);
     let mut lane = Lane::new(row.prior, f64::INFINITY);
     let mut agenda = Agenda::default();
     agenda.add(0.0, Event::Due);

@@ -13,8 +13,7 @@ use crate::service::{Action as AnyAction, Diff, Known, Ref, State};
 
 /// See [`crate::service::diff`].
 pub fn diff(target: &str, desired: &Desired, observed: &Observed, known: &Known) -> Diff {
-    let mut out =
-        Diff { listed: desired.users.len(), population: observed.profiles.len(), ..Diff::default() };
+    let mut out = Diff { listed: desired.users.len(), population: observed.population(), ..Diff::default() };
     let listed = desired.users.iter().map(|u| (&*u.user, u.identity.key(), u.state));
     let formers = Formers::new(known, listed);
     let mut claimed: HashSet<&str> = HashSet::new();

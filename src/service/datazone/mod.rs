@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
+use super::reading::Reading;
 use super::{Caused, Ref, State};
 use crate::plan::Subject;
 use crate::words;
@@ -254,6 +255,8 @@ pub struct Observed {
     pub memberships: BTreeMap<String, HashMap<String, Designation>>,
     /// Projects the roster names and the domain does not have.
     pub missing_projects: BTreeSet<String>,
+    /// How the profiles were read.
+    pub reading: Reading,
     /// Profile id -> position in `profiles`, made when first asked for.
     by_id: OnceLock<HashMap<String, usize>>,
 }
@@ -269,7 +272,23 @@ impl Observed {
         for (at, profile) in profiles.iter().enumerate() {
             by_key.entry(profile.identity.index_key()).or_default().push(at);
         }
-        Observed { profiles, by_key, memberships, missing_projects, by_id: OnceLock::new() }
+        let (reading, by_id) = (Reading::List, OnceLock::new());
+        Observed { profiles, by_key, memberships, missing_projects, reading, by_id }
+    }
+
+    /// Calls a listing of these profiles takes: each kind is listed on its own.
+    pub fn pages(&self) -> usize {
+        let sso = self.profiles.iter().filter(|p| matches!(p.identity, Identity::Sso { .. })).count();
+        let pages = |count: usize| count.div_ceil(observe::PAGE as usize).max(1);
+        pages(sso) + pages(self.profiles.len() - sso)
+    }
+
+    /// How many profiles the domain has.
+    pub fn population(&self) -> usize {
+        match self.reading {
+            Reading::List => self.profiles.len(),
+            Reading::Each { population } => population,
+        }
     }
 
     /// The profiles a key of a plan or of memory stands for.

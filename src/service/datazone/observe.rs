@@ -1,35 +1,41 @@
-//! Reading a domain: profiles by listing, memberships project by project, only for the projects the
-//! roster names. Everything at once, bounded by the door; complete or an error.
+//! Reading a domain: profiles by listing or each by name, memberships project by project, only for the
+//! projects the roster names. Everything at once, bounded by the door; complete or an error.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_datazone::types::{
-    ProjectMember, UserDesignation, UserProfileDetails, UserProfileSummary, UserSearchType,
+    ProjectMember, UserDesignation, UserProfileDetails, UserProfileSummary, UserProfileType, UserSearchType,
 };
 
 use super::{Designation, DesignationKind, Desired, Identity, Observed, Profile, Status};
 use crate::aws::client::DataZone;
 use crate::aws::{Caller, Class, Failure, pages};
+use crate::service::reading::Reading;
 use crate::word::Word;
 
 /// The largest page DataZone gives.
-const PAGE: i32 = 50;
+pub const PAGE: i32 = 50;
 
 /// Reads what the domain holds, as far as the roster can differ from it.
-pub async fn observe(api: &DataZone, desired: &Desired) -> Result<Observed, Failure> {
+pub async fn observe(api: &DataZone, desired: &Desired, reading: Reading) -> Result<Observed, Failure> {
     // Both kinds, whatever the roster has: a user who changed from one to the other has a profile of the old.
     let profiles = async {
+        if let Reading::Each { .. } = reading
+            && let Some(profiles) = each(api, desired).await?
+        {
+            return Ok((profiles, reading));
+        }
         let (sso, iam) = tokio::try_join!(
             profiles(api, UserSearchType::DatazoneSsoUser),
             profiles(api, UserSearchType::DatazoneIamUser),
         )?;
-        Ok(sso.into_iter().chain(iam).collect::<Vec<_>>())
+        Ok((sso.into_iter().chain(iam).collect::<Vec<_>>(), Reading::List))
     };
     let memberships = async {
         let each = desired.projects.iter().map(|project| project_members(api, &api.caller, project));
         futures_util::future::try_join_all(each).await
     };
-    let (profiles, projects) = tokio::try_join!(profiles, memberships)?;
+    let ((profiles, reading), projects) = tokio::try_join!(profiles, memberships)?;
     let mut memberships = BTreeMap::new();
     let mut missing = BTreeSet::new();
     for (project, members) in desired.projects.iter().zip(projects) {
@@ -38,7 +44,31 @@ pub async fn observe(api: &DataZone, desired: &Desired) -> Result<Observed, Fail
             None => _ = missing.insert(project.clone()),
         }
     }
-    Ok(Observed::new(profiles, memberships, missing))
+    Ok(Observed { reading, ..Observed::new(profiles, memberships, missing) })
+}
+
+/// The single sign-on profiles of the roster, by user name; nothing when one is not there under that name.
+async fn each(api: &DataZone, desired: &Desired) -> Result<Option<Vec<Profile>>, Failure> {
+    const OPERATION: &str = "GetUserProfile";
+    let profiles = desired.users.iter().map(|user| async move {
+        let Identity::Sso { user_name } = &user.identity else { return Ok(None) };
+        let call = || {
+            let request = api.client.get_user_profile().domain_identifier(&api.domain_id);
+            request.user_identifier(user_name).r#type(UserProfileType::Sso).send()
+        };
+        match api.caller.call(OPERATION, call).await {
+            Ok(found) => {
+                let summary = UserProfileSummary::builder()
+                    .set_id(found.id)
+                    .set_status(found.status)
+                    .set_details(found.details);
+                profile(api, summary.build()).map(Some)
+            }
+            Err(failure) if failure.class == Class::NotFound => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    });
+    Ok(futures_util::future::try_join_all(profiles).await?.into_iter().collect())
 }
 
 async fn profiles(api: &DataZone, kind: UserSearchType) -> Result<Vec<Profile>, Failure> {

@@ -15,7 +15,7 @@ use crate::service::{Action as AnyAction, Diff, Known, Ref, State};
 
 /// See [`crate::service::diff`].
 pub fn diff(target: &str, desired: &Desired, observed: &Observed, known: &Known) -> Diff {
-    let mut out = Diff { listed: desired.users.len(), population: observed.users.len(), ..Diff::default() };
+    let mut out = Diff { listed: desired.users.len(), population: observed.population(), ..Diff::default() };
     for (group, description) in desired.groups.iter().filter(|(g, _)| !observed.groups.contains_key(*g)) {
         out.changes.push(create_group(target, group, description.clone()));
     }

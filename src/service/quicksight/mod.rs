@@ -14,6 +14,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
+use super::reading::Reading;
 use super::{Caused, Ref, State};
 use crate::plan::Subject;
 use crate::words;
@@ -262,6 +263,8 @@ pub struct Observed {
     pub groups: BTreeMap<String, HashSet<String>>,
     /// Lower-case names of users this version does not understand, and why: nobody touches them.
     pub odd: BTreeMap<String, String>,
+    /// How the users were read.
+    pub reading: Reading,
     /// Principal id -> position in `users`, made when first asked for.
     by_id: OnceLock<HashMap<String, usize>>,
 }
@@ -277,7 +280,20 @@ impl Observed {
         for (at, user) in users.iter().enumerate().filter(|(_, u)| u.name != LOST_NAME) {
             by_name.entry(user.name.to_lowercase()).or_default().push(at);
         }
-        Observed { users, by_name, groups, odd, by_id: OnceLock::new() }
+        Observed { users, by_name, groups, odd, reading: Reading::List, by_id: OnceLock::new() }
+    }
+
+    /// Calls a listing of these users takes.
+    pub fn pages(&self) -> usize {
+        self.users.len().div_ceil(observe::PAGE as usize).max(1)
+    }
+
+    /// How many users the namespace has.
+    pub fn population(&self) -> usize {
+        match self.reading {
+            Reading::List => self.users.len(),
+            Reading::Each { population } => population,
+        }
     }
 
     /// Every user of a name, whatever its case.

@@ -1,18 +1,19 @@
-//! Reading a namespace: users and groups by listing, members group by group, only for the groups the
-//! roster names. Everything at once, bounded by the door; complete or an error.
+//! Reading a namespace: users by listing or each by name, groups by listing, members group by group, only for
+//! the groups the roster names. Everything at once, bounded by the door; complete or an error.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{Desired, ExternalLogin, IdentityType, Observed, Role, User};
 use crate::aws::client::QuickSight;
-use crate::aws::{Failure, pages};
+use crate::aws::{Class, Failure, pages};
+use crate::service::reading::Reading;
 use crate::word::Word;
 
 /// The largest page QuickSight gives.
-const PAGE: i32 = 100;
+pub const PAGE: i32 = 100;
 
 /// Reads what the namespace holds, as far as the roster can differ from it.
-pub async fn observe(api: &QuickSight, desired: &Desired) -> Result<Observed, Failure> {
+pub async fn observe(api: &QuickSight, desired: &Desired, reading: Reading) -> Result<Observed, Failure> {
     let groups = async {
         if desired.groups.is_empty() {
             return Ok(BTreeMap::new());
@@ -23,7 +24,16 @@ pub async fn observe(api: &QuickSight, desired: &Desired) -> Result<Observed, Fa
             futures_util::future::try_join_all(named.iter().map(|group| members(api, group))).await?;
         Ok(named.into_iter().cloned().zip(members).collect())
     };
-    let (users, groups) = tokio::try_join!(users(api), groups)?;
+    let users = async {
+        match reading {
+            Reading::Each { .. } => match each(api, desired).await? {
+                Some(users) => Ok((users, reading)),
+                None => Ok((users(api).await?, Reading::List)),
+            },
+            Reading::List => Ok((users(api).await?, Reading::List)),
+        }
+    };
+    let ((users, reading), groups) = tokio::try_join!(users, groups)?;
     let mut understood = Vec::with_capacity(users.len());
     let mut odd = BTreeMap::new();
     for user in users {
@@ -34,7 +44,28 @@ pub async fn observe(api: &QuickSight, desired: &Desired) -> Result<Observed, Fa
             Err(why) => _ = odd.insert(name.to_lowercase(), why),
         }
     }
-    Ok(Observed::new(understood, groups, odd))
+    Ok(Observed { reading, ..Observed::new(understood, groups, odd) })
+}
+
+/// The users of the roster, by name; nothing when one is not there under that name.
+async fn each(
+    api: &QuickSight,
+    desired: &Desired,
+) -> Result<Option<Vec<aws_sdk_quicksight::types::User>>, Failure> {
+    const OPERATION: &str = "DescribeUser";
+    let users = desired.users.iter().map(|user| async move {
+        let name = user.key();
+        let call = || {
+            let request = api.client.describe_user().aws_account_id(&api.account_id);
+            request.namespace(&api.namespace).user_name(&name).send()
+        };
+        match api.caller.call(OPERATION, call).await {
+            Ok(found) => Ok(found.user),
+            Err(failure) if failure.class == Class::NotFound => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    });
+    Ok(futures_util::future::try_join_all(users).await?.into_iter().collect())
 }
 
 async fn users(api: &QuickSight) -> Result<Vec<aws_sdk_quicksight::types::User>, Failure> {
