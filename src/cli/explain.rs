@@ -48,7 +48,7 @@ fn find<'r>(roster: &'r Roster, wanted: &str) -> Option<(&'r str, &'r User)> {
     let by_id = roster.users.get_key_value(wanted);
     let has_address = |u: &User| u.person.email.as_deref().is_some_and(|e| e.eq_ignore_ascii_case(wanted));
     let found = by_id.or_else(|| roster.users.iter().find(|(_, u)| has_address(u)));
-    found.map(|(id, user)| (id.as_str(), user))
+    found.map(|(id, user)| (id.as_str(), &**user))
 }
 
 fn header(id: &str, user: &User) -> String {

@@ -15,6 +15,7 @@ use super::context::{self, Connection, Files};
 use super::exit::Exit;
 use crate::plan::{Plan, Subject};
 use crate::reconcile::{self, Observations};
+use crate::roster::Roster;
 
 /// What a pass is for.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +62,10 @@ impl Pass {
             {
                 desired.also_read(container);
             }
+        }
+        if !matches!(purpose, Purpose::Anybody) {
+            // What it wants of each target is in `desired`; of a large one it is most of the memory.
+            files.roster = Roster::default();
         }
         let connection = Connection::open(&files, options.sandbox.as_deref()).await?;
         let signals = Signals::listen(connection.stop.clone());

@@ -84,7 +84,7 @@ fn read_root(roster: &mut Roster, settings: &Settings, mut root: Table<'_>, prob
         let name = rules::NAME.check(name, problems);
         let user = read_user(settings, &name, t, problems);
         twice(roster.users.get(&name.value).map(|u| u.place), "user", &name, problems);
-        roster.users.insert(name.value, user);
+        roster.users.insert(name.value, Box::new(user));
     }
 }
 

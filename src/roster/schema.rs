@@ -16,8 +16,8 @@ pub struct Roster {
     pub roles: BTreeMap<String, Role>,
     /// By name.
     pub groups: BTreeMap<String, Group>,
-    /// By id.
-    pub users: BTreeMap<String, User>,
+    /// By id; boxed, for the nodes of the map are half empty.
+    pub users: BTreeMap<String, Box<User>>,
 }
 
 /// A named bundle of entitlements.
@@ -101,8 +101,7 @@ pub struct Person {
 
 impl Person {
     /// This person with what `over` says instead.
-    pub fn with(&self, over: Option<&Person>) -> Person {
-        let Some(over) = over else { return self.clone() };
+    pub fn with(&self, over: &Person) -> Person {
         // A field added to `Person` has to be considered here.
         let Person {
             email,

@@ -8,6 +8,7 @@
 pub mod datazone;
 pub mod finspace;
 pub mod former;
+pub mod index;
 pub mod quicksight;
 pub mod reading;
 
@@ -169,6 +170,20 @@ impl Desired {
 }
 
 impl Desired {
+    /// How many users the roster has here.
+    pub fn len(&self) -> usize {
+        match self {
+            Desired::DataZone(d) => d.users.len(),
+            Desired::QuickSight(d) => d.users.len(),
+            Desired::FinSpace(d) => d.users.len(),
+        }
+    }
+
+    /// True when it has none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Has a group or project read that only a saved plan names.
     pub fn also_read(&mut self, container: &str) {
         match self {

@@ -69,14 +69,10 @@ pub fn choose(
         // GetUser wants an id that only a listing tells.
         Desired::FinSpace(_) => false,
     };
-    let principals = desired.principals();
-    let is_fewer = principals.len() < listing.pages;
+    let is_fewer = desired.len() < listing.pages;
     let is_recent = (0.0..LISTING_HOURS).contains(&hours);
-    if is_one_name_each
-        && is_fewer
-        && is_recent
-        && principals.iter().all(|(user, key)| known.get(user) == Some(key))
-    {
+    let were_all_seen = || desired.principals().iter().all(|(user, key)| known.get(user) == Some(key));
+    if is_one_name_each && is_fewer && is_recent && were_all_seen() {
         Reading::Each { population: listing.population }
     } else {
         Reading::List

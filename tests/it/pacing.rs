@@ -268,6 +268,25 @@ fn a_lane_that_is_seldom_used_does_not_grow() {
 }
 
 #[test]
+fn a_lane_grows_no_faster_than_what_passes_through_it() {
+    for gap in [5, 2, 1] {
+        for prior in [Prior::Named(2000.0), Prior::Blind(10.0)] {
+            let mut lane = Lane::new(prior, f64::INFINITY);
+            let mut now = Duration::ZERO;
+            for _ in 0..100_000 {
+                now += lane.due(now).max(Duration::from_millis(gap));
+                lane.send(now);
+            }
+            assert!(
+                lane.rate() <= 2.1 * (1000.0 / gap as f64).max(1000.0),
+                "{gap} ms, {prior:?}: {}",
+                lane.rate()
+            );
+        }
+    }
+}
+
+#[test]
 fn what_was_under_way_at_a_cut_does_not_cut_again() {
     let at = Duration::from_millis;
     let mut lane = Lane::new(Prior::Named(100.0), f64::INFINITY);

@@ -32,6 +32,10 @@ const START: f64 = 0.82;
 const FLOOR: f64 = 0.02;
 /// Calls late by more than this are not caught up with.
 const CATCH_UP: Duration = Duration::from_millis(10);
+/// The time between calls is averaged over so many,
+const GAP_CALLS: f64 = 8.0;
+/// and a lane whose calls come slower than one in so many slots is not held back by it.
+const GAP_SLOTS: f64 = 2.0;
 /// After a throttle the lane waits for the time of so many calls.
 const PAUSE: f64 = 1.4;
 /// And begins this much below the knee,
@@ -116,6 +120,9 @@ pub struct Lane {
     rate: f64,
     next: Duration,
     sent: u64,
+    last: Option<Duration>,
+    /// Seconds between calls of late.
+    gap: f64,
     /// When the rate was last cut; what was sent before says nothing new.
     cut: Option<Duration>,
     /// Calls since then that wanted to go faster.
@@ -163,6 +170,8 @@ impl Lane {
             rate: rate.min(ceiling),
             next: Duration::ZERO,
             sent: 0,
+            last: None,
+            gap: 0.0,
             cut: None,
             since: 0.0,
             stage,
@@ -202,7 +211,11 @@ impl Lane {
         self.sent += 1;
         if self.rate.is_finite() {
             let late = now.saturating_sub(self.next);
-            let is_kept_busy = self.sent > 1 && late <= CATCH_UP + Duration::from_secs_f64(0.5 / self.rate);
+            let is_due = self.sent > 1 && late <= CATCH_UP + Duration::from_secs_f64(0.5 / self.rate);
+            let gap = self.last.replace(now).map_or(0.0, |last| now.saturating_sub(last).as_secs_f64());
+            self.gap += (gap - self.gap) / GAP_CALLS;
+            // A listing that waits for each page before it asks for the next shows nothing beyond its own pace.
+            let is_kept_busy = is_due && self.gap * self.rate <= GAP_SLOTS;
             let from = if late > CATCH_UP { now } else { self.next };
             if is_kept_busy {
                 self.since += 1.0;

@@ -33,7 +33,8 @@ pub fn resolve(view: View<'_>, problems: &mut Problems) -> Desired {
         }
         if seen.is_new(view, key, &listed, problems) {
             let Listed { id, person, state, grant, .. } = listed;
-            desired.users.push(DesiredUser { user: id.into(), identity, email: person.email, state, grant });
+            let email = person.email.clone();
+            desired.users.push(DesiredUser { user: id.into(), identity, email, state, grant });
         }
     }
     desired.users.sort_by(|a, b| a.user.cmp(&b.user));
@@ -42,11 +43,12 @@ pub fn resolve(view: View<'_>, problems: &mut Problems) -> Desired {
 
 /// The ARN, or else the user name; a user name given for this target alone wins over an ARN of the user.
 fn identity(listed: &Listed<'_, Grant>) -> Option<Identity> {
-    let person = listed.person.clone();
+    let person = &*listed.person;
     let chosen = listed.over.is_some_and(|over| over.sso_user.is_some() && over.iam_arn.is_none());
-    match (person.iam_arn.filter(|_| !chosen), person.sso_user) {
+    match (person.iam_arn.clone().filter(|_| !chosen), person.sso_user.clone()) {
         (Some(arn), _) => {
-            Some(Identity::Iam { arn, session: person.session_name, principal_id: person.iam_principal_id })
+            let (session, principal_id) = (person.session_name.clone(), person.iam_principal_id.clone());
+            Some(Identity::Iam { arn, session, principal_id })
         }
         (None, Some(user_name)) => Some(Identity::Sso { user_name }),
         (None, None) => None,

@@ -28,7 +28,7 @@ pub fn resolve(view: View<'_>, problems: &mut Problems) -> Desired {
         }
         if seen.is_new(view, email.to_lowercase(), &listed, problems) {
             let Listed { id, person, state, grant, .. } = listed;
-            let (first_name, last_name) = (person.first_name, person.last_name);
+            let (first_name, last_name) = (person.first_name.clone(), person.last_name.clone());
             desired.users.push(DesiredUser { user: id.into(), email, first_name, last_name, state, grant });
         }
     }

@@ -9,6 +9,7 @@ mod finspace;
 mod fold;
 mod quicksight;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -83,7 +84,7 @@ struct Listed<'r, G> {
     id: &'r str,
     place: Place,
     /// Who that is here.
-    person: Person,
+    person: Cow<'r, Person>,
     /// What the roster says for this target alone.
     over: Option<&'r Person>,
     state: State,
@@ -118,7 +119,7 @@ impl<'r> View<'r> {
                 None => continue,
             };
             let over = user.on.get(&target.name);
-            let person = user.person.with(over);
+            let person = over.map_or(Cow::Borrowed(&user.person), |over| Cow::Owned(user.person.with(over)));
             all.push(Listed { id, place: user.place, person, over, state, grant, in_passing });
         }
         // In passing goes last, so that a user with a role is the one who counts.
@@ -154,7 +155,7 @@ impl<'r> View<'r> {
 
     /// Session and principal id belong to the ARN of a role.
     fn check_arn<G>(self, listed: &Listed<'_, G>, problems: &mut Problems) {
-        let Person { iam_arn, session_name, iam_principal_id, .. } = &listed.person;
+        let Person { iam_arn, session_name, iam_principal_id, .. } = &*listed.person;
         match (iam_arn.as_deref(), session_name) {
             (Some(arn), Some(_)) if arn.contains(":user/") => {
                 self.object(
@@ -173,20 +174,20 @@ impl<'r> View<'r> {
 
 /// Identities seen so far on one target.
 #[derive(Default)]
-struct Unique {
-    by_key: HashMap<String, (String, Place)>,
+struct Unique<'r> {
+    by_key: HashMap<String, (&'r str, Place)>,
 }
 
-impl Unique {
+impl<'r> Unique<'r> {
     fn is_new<G>(
         &mut self,
         view: View<'_>,
         key: String,
-        listed: &Listed<'_, G>,
+        listed: &Listed<'r, G>,
         problems: &mut Problems,
     ) -> bool {
         let Some((other, first)) = self.by_key.get(&key) else {
-            self.by_key.insert(key, (listed.id.to_string(), listed.place));
+            self.by_key.insert(key, (listed.id, listed.place));
             return true;
         };
         if !listed.in_passing {

@@ -44,7 +44,7 @@ pub fn resolve(
         // Names are compared without regard to case, as the service's own pages do.
         if seen.is_new(view, identity.user_name().to_lowercase(), &listed, problems) {
             let Listed { id, person, state, grant, .. } = listed;
-            let external_login = person.external_login;
+            let external_login = person.external_login.clone();
             desired.users.push(DesiredUser {
                 user: id.into(),
                 identity,
@@ -66,24 +66,27 @@ fn identity(
     identity_type: IdentityType,
     user_name_from: UserNameFrom,
 ) -> Result<Identity, &'static str> {
-    let person = listed.person.clone();
+    let person = &*listed.person;
     let named = listed.over.is_some_and(|over| over.user_name.is_some() && over.iam_arn.is_none());
     let other_type = person.identity_type.is_some_and(|t| t != IdentityType::Iam);
-    let arn = person.iam_arn.filter(|_| !named && !other_type);
+    let arn = person.iam_arn.clone().filter(|_| !named && !other_type);
     match (arn, person.identity_type.unwrap_or(identity_type)) {
         (Some(arn), _) if arn.contains(":role/") && person.session_name.is_none() => {
             Err("the ARN of a role needs a `session_name` beside it")
         }
-        (Some(arn), _) => Ok(Identity::Iam { arn, session: person.session_name }),
+        (Some(arn), _) => Ok(Identity::Iam { arn, session: person.session_name.clone() }),
         (None, IdentityType::Iam) => Err("there is no `iam_arn`"),
         (None, identity_type) => {
             let made = match user_name_from {
                 UserNameFrom::Email => Some(email.to_string()),
-                UserNameFrom::SsoUser => person.sso_user,
+                UserNameFrom::SsoUser => person.sso_user.clone(),
                 UserNameFrom::Id => Some(listed.id.to_string()),
             };
-            let user_name =
-                person.user_name.or(made).ok_or("there is no `sso_user` to make the user name from")?;
+            let user_name = person
+                .user_name
+                .clone()
+                .or(made)
+                .ok_or("there is no `sso_user` to make the user name from")?;
             Ok(Identity::Named { identity_type, user_name })
         }
     }

@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
+use super::index::Index;
 use super::reading::Reading;
 use super::{Caused, Ref, State};
 use crate::plan::Subject;
@@ -177,6 +178,14 @@ impl Identity {
         }
     }
 
+    /// The user name or the ARN.
+    pub fn name(&self) -> &str {
+        match self {
+            Identity::Sso { user_name } => user_name,
+            Identity::Iam { arn, .. } => arn,
+        }
+    }
+
     /// What it is known by in plans and messages: the user name, the ARN, or `ARN#session`.
     pub fn key(&self) -> String {
         match self {
@@ -249,8 +258,8 @@ pub struct Profile {
 pub struct Observed {
     /// In the order they were listed.
     pub profiles: Vec<Profile>,
-    /// [`Identity::index_key`] -> positions in `profiles`.
-    pub by_key: HashMap<String, Vec<usize>>,
+    /// By user name or ARN.
+    by_key: Index,
     /// Project id -> profile id -> designation.
     pub memberships: BTreeMap<String, HashMap<String, Designation>>,
     /// Projects the roster names and the domain does not have.
@@ -268,10 +277,7 @@ impl Observed {
         memberships: BTreeMap<String, HashMap<String, Designation>>,
         missing_projects: BTreeSet<String>,
     ) -> Self {
-        let mut by_key: HashMap<String, Vec<usize>> = HashMap::with_capacity(profiles.len());
-        for (at, profile) in profiles.iter().enumerate() {
-            by_key.entry(profile.identity.index_key()).or_default().push(at);
-        }
+        let by_key = Index::new(profiles.iter().map(|p| Some(p.identity.name())));
         let (reading, by_id) = (Reading::List, OnceLock::new());
         Observed { profiles, by_key, memberships, missing_projects, reading, by_id }
     }
@@ -293,8 +299,14 @@ impl Observed {
 
     /// The profiles a key of a plan or of memory stands for.
     pub fn of_key(&self, key: &str) -> impl Iterator<Item = &Profile> {
-        let index_key = if key.starts_with("arn:") { key.to_string() } else { key.to_lowercase() };
-        self.by_key.get(&index_key).into_iter().flatten().map(|&at| &self.profiles[at])
+        let arn = key.starts_with("arn:");
+        let name = key.split_once('#').filter(|_| arn).map_or(key, |(arn, _)| arn);
+        let found = self.by_key.positions(name, |at| self.profiles[at].identity.name()).into_iter();
+        // Of user names the case does not count; of ARNs it does.
+        found.map(|at| &self.profiles[at]).filter(move |p| match &p.identity {
+            Identity::Sso { .. } => !arn,
+            identity @ Identity::Iam { .. } => identity.key() == key,
+        })
     }
 
     /// The profiles of an identity: several where an IAM role was made anew under its old ARN.
@@ -303,12 +315,13 @@ impl Observed {
             Identity::Iam { principal_id, .. } => principal_id.as_deref(),
             Identity::Sso { .. } => None,
         };
-        let all = self.by_key.get(&identity.index_key()).into_iter().flatten().map(|&at| &self.profiles[at]);
-        all.filter(|p| match (&p.identity, wanted) {
-            (Identity::Iam { principal_id: Some(id), .. }, Some(wanted)) => id == wanted,
-            _ => true,
-        })
-        .collect()
+        let key = identity.key();
+        self.of_key(&key)
+            .filter(|p| match (&p.identity, wanted) {
+                (Identity::Iam { principal_id: Some(id), .. }, Some(wanted)) => id == wanted,
+                _ => true,
+            })
+            .collect()
     }
 
     /// What a profile is called as a member: with its id where its key is not enough.

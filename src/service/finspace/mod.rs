@@ -8,11 +8,12 @@ pub mod apply;
 pub mod diff;
 pub mod observe;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::index::Index;
 use super::{Caused, Ref, State};
 use crate::plan::Subject;
 use crate::words;
@@ -189,8 +190,8 @@ pub struct Group {
 pub struct Observed {
     /// In the order they were listed.
     pub users: Vec<User>,
-    /// Lower-case address -> position in `users`.
-    pub by_email: HashMap<String, usize>,
+    /// By address.
+    by_email: Index,
     /// Permission groups by name; members are read only of those the roster names.
     pub groups: BTreeMap<String, Group>,
 }
@@ -198,13 +199,14 @@ pub struct Observed {
 impl Observed {
     /// Indexes a complete reading.
     pub fn new(users: Vec<User>, groups: BTreeMap<String, Group>) -> Self {
-        let by_email = users.iter().enumerate().map(|(at, u)| (u.email.to_lowercase(), at)).collect();
+        let by_email = Index::new(users.iter().map(|u| Some(&*u.email)));
         Observed { users, by_email, groups }
     }
 
     /// The user of an address.
     pub fn user(&self, email: &str) -> Option<&User> {
-        self.by_email.get(&email.to_lowercase()).map(|&at| &self.users[at])
+        let found = self.by_email.positions(email, |at| &self.users[at].email);
+        found.last().map(|&at| &self.users[at])
     }
 
     /// See [`super::Observed::current`].

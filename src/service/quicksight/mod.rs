@@ -14,6 +14,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
+use super::index::Index;
 use super::reading::Reading;
 use super::{Caused, Ref, State};
 use crate::plan::Subject;
@@ -257,8 +258,8 @@ pub struct User {
 pub struct Observed {
     /// In the order they were listed.
     pub users: Vec<User>,
-    /// Lower-case user name -> positions in `users`; lost names are not in it.
-    pub by_name: HashMap<String, Vec<usize>>,
+    /// By user name; lost names are not in it.
+    by_name: Index,
     /// Group -> lower-case user names of its members; only groups the roster names.
     pub groups: BTreeMap<String, HashSet<String>>,
     /// Lower-case names of users this version does not understand, and why: nobody touches them.
@@ -276,10 +277,7 @@ impl Observed {
         groups: BTreeMap<String, HashSet<String>>,
         odd: BTreeMap<String, String>,
     ) -> Self {
-        let mut by_name: HashMap<String, Vec<usize>> = HashMap::with_capacity(users.len());
-        for (at, user) in users.iter().enumerate().filter(|(_, u)| u.name != LOST_NAME) {
-            by_name.entry(user.name.to_lowercase()).or_default().push(at);
-        }
+        let by_name = Index::new(users.iter().map(|u| Some(&*u.name).filter(|name| *name != LOST_NAME)));
         Observed { users, by_name, groups, odd, reading: Reading::List, by_id: OnceLock::new() }
     }
 
@@ -298,7 +296,7 @@ impl Observed {
 
     /// Every user of a name, whatever its case.
     pub fn users_of(&self, name: &str) -> impl Iterator<Item = &User> {
-        self.by_name.get(&name.to_lowercase()).into_iter().flatten().map(|&at| &self.users[at])
+        self.by_name.positions(name, |at| &self.users[at].name).into_iter().map(|at| &self.users[at])
     }
 
     /// The user of a name: in exactly this case, or else in whatever case the service keeps it.

@@ -136,5 +136,14 @@ async fn members(api: &QuickSight, group: &str) -> Result<HashSet<String>, Failu
         Ok((page.group_member_list.unwrap_or_default(), page.next_token))
     })
     .await?;
-    Ok(members.into_iter().filter_map(|m| m.member_name).map(|name| name.to_lowercase()).collect())
+    Ok(members.into_iter().filter_map(|m| m.member_name).map(lower_case).collect())
+}
+
+/// In place where that can be.
+fn lower_case(mut name: String) -> String {
+    if !name.is_ascii() {
+        return name.to_lowercase();
+    }
+    name.make_ascii_lowercase();
+    name
 }
