@@ -57,7 +57,8 @@ impl Sources {
         if !meta.is_file() {
             return Err(unreadable("it is no regular file".into()));
         }
-        let mut bytes = Vec::new();
+        let length = meta.len().min(FILE_BYTES_MAX);
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default() + 1);
         let opened = std::fs::File::open(path);
         let read = opened.and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
         read.map_err(|e| unreadable(e.to_string()))?;

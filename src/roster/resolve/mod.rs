@@ -9,8 +9,8 @@ mod finspace;
 mod fold;
 mod quicksight;
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -79,12 +79,31 @@ struct View<'r> {
     today: Date,
 }
 
+/// Who somebody is on a target.
+enum Whose<'r> {
+    /// The same as everywhere.
+    Everywhere(&'r Person),
+    /// Something differs here.
+    Here(Box<Person>),
+}
+
+impl Deref for Whose<'_> {
+    type Target = Person;
+
+    fn deref(&self) -> &Person {
+        match self {
+            Whose::Everywhere(person) => person,
+            Whose::Here(person) => person,
+        }
+    }
+}
+
 /// A user that matters to a target.
 struct Listed<'r, G> {
     id: &'r str,
     place: Place,
     /// Who that is here.
-    person: Cow<'r, Person>,
+    person: Whose<'r>,
     /// What the roster says for this target alone.
     over: Option<&'r Person>,
     state: State,
@@ -119,7 +138,10 @@ impl<'r> View<'r> {
                 None => continue,
             };
             let over = user.on.get(&target.name);
-            let person = over.map_or(Cow::Borrowed(&user.person), |over| Cow::Owned(user.person.with(over)));
+            let person = match over {
+                None => Whose::Everywhere(&user.person),
+                Some(over) => Whose::Here(Box::new(user.person.with(over))),
+            };
             all.push(Listed { id, place: user.place, person, over, state, grant, in_passing });
         }
         // In passing goes last, so that a user with a role is the one who counts.

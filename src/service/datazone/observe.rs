@@ -73,7 +73,7 @@ async fn each(api: &DataZone, desired: &Desired) -> Result<Option<Vec<Profile>>,
 
 async fn profiles(api: &DataZone, kind: UserSearchType) -> Result<Vec<Profile>, Failure> {
     const OPERATION: &str = "SearchUserProfiles";
-    let summaries = pages::all(&api.caller, OPERATION, |token| {
+    pages::all(&api.caller, OPERATION, |token| {
         let kind = kind.clone();
         async move {
             let call = || {
@@ -81,11 +81,11 @@ async fn profiles(api: &DataZone, kind: UserSearchType) -> Result<Vec<Profile>, 
                 request.user_type(kind.clone()).max_results(PAGE).set_next_token(token.clone()).send()
             };
             let page = api.caller.call(OPERATION, call).await?;
-            Ok((page.items.unwrap_or_default(), page.next_token))
+            let profiles = page.items.into_iter().flatten().map(|s| profile(api, s));
+            Ok((profiles.collect::<Result<_, _>>()?, page.next_token))
         }
     })
-    .await?;
-    summaries.into_iter().map(|s| profile(api, s)).collect()
+    .await
 }
 
 fn profile(api: &DataZone, summary: UserProfileSummary) -> Result<Profile, Failure> {
@@ -122,15 +122,15 @@ pub async fn project_members(
             request.project_identifier(project).max_results(PAGE).set_next_token(token.clone()).send()
         };
         let page = caller.call(OPERATION, call).await?;
-        Ok((page.members, page.next_token))
+        let members = page.members.iter().filter_map(|m| member(api, m).transpose());
+        Ok((members.collect::<Result<_, _>>()?, page.next_token))
     })
     .await;
-    let members = match members {
-        Ok(members) => members,
-        Err(failure) if matches!(failure.class, Class::NotFound | Class::Denied) => return Ok(None),
-        Err(failure) => return Err(failure),
-    };
-    members.into_iter().filter_map(|m| member(api, &m).transpose()).collect::<Result<_, _>>().map(Some)
+    match members {
+        Ok(members) => Ok(Some(members.into_iter().collect::<HashMap<_, _>>())),
+        Err(failure) if matches!(failure.class, Class::NotFound | Class::Denied) => Ok(None),
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Groups may be members too; they are nobody's membership here.

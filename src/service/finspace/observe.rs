@@ -40,13 +40,13 @@ pub async fn observe(api: &FinSpace, desired: &Desired) -> Result<Observed, Fail
 /// All users.
 pub async fn users(api: &FinSpace) -> Result<Vec<User>, Failure> {
     const OPERATION: &str = "ListUsers";
-    let users = pages::all(&api.caller, OPERATION, |token| async move {
+    pages::all(&api.caller, OPERATION, |token| async move {
         let call = || api.client.list_users().max_results(PAGE).set_next_token(token.clone()).send();
         let page = api.caller.call(OPERATION, call).await?;
-        Ok((page.users.unwrap_or_default(), page.next_token))
+        let users = page.users.into_iter().flatten().map(|u| user(api, u));
+        Ok((users.collect::<Result<_, _>>()?, page.next_token))
     })
-    .await?;
-    users.into_iter().map(|u| user(api, u)).collect()
+    .await
 }
 
 fn user(api: &FinSpace, user: aws_sdk_finspacedata::types::User) -> Result<User, Failure> {
@@ -95,9 +95,10 @@ pub async fn members(api: &FinSpace, group_id: &str) -> Result<HashSet<String>, 
             request.max_results(PAGE).set_next_token(token.clone()).send()
         };
         let page = api.caller.call(OPERATION, call).await?;
-        Ok((page.users.unwrap_or_default(), page.next_token))
+        let leaving = |s: &Option<_>| *s == Some(PermissionGroupMembershipStatus::RemovalInProgress);
+        let members = page.users.into_iter().flatten().filter(|m| !leaving(&m.membership_status));
+        Ok((members.filter_map(|m| m.user_id).collect(), page.next_token))
     })
     .await?;
-    let leaving = |s: &Option<_>| *s == Some(PermissionGroupMembershipStatus::RemovalInProgress);
-    Ok(members.into_iter().filter(|m| !leaving(&m.membership_status)).filter_map(|m| m.user_id).collect())
+    Ok(members.into_iter().collect())
 }

@@ -37,21 +37,17 @@ pub async fn observe(api: &QuickSight, desired: &Desired, reading: Reading) -> R
     let mut understood = Vec::with_capacity(users.len());
     let mut odd = BTreeMap::new();
     for user in users {
-        let name = user.user_name.clone().unwrap_or_default();
-        match self::user(user) {
+        match user {
             Ok(user) => understood.push(user),
             // One user of a newer kind must not hold the namespace back.
-            Err(why) => _ = odd.insert(name.to_lowercase(), why),
+            Err(Odd { name, why }) => _ = odd.insert(name.to_lowercase(), why),
         }
     }
     Ok(Observed { reading, ..Observed::new(understood, groups, odd) })
 }
 
 /// The users of the roster, by name; nothing when one is not there under that name.
-async fn each(
-    api: &QuickSight,
-    desired: &Desired,
-) -> Result<Option<Vec<aws_sdk_quicksight::types::User>>, Failure> {
+async fn each(api: &QuickSight, desired: &Desired) -> Result<Option<Vec<Result<User, Odd>>>, Failure> {
     const OPERATION: &str = "DescribeUser";
     let users = desired.users.iter().map(|user| async move {
         let name = user.key();
@@ -60,7 +56,7 @@ async fn each(
             request.namespace(&api.namespace).user_name(&name).send()
         };
         match api.caller.call(OPERATION, call).await {
-            Ok(found) => Ok(found.user),
+            Ok(found) => Ok(found.user.map(understand)),
             Err(failure) if failure.class == Class::NotFound => Ok(None),
             Err(failure) => Err(failure),
         }
@@ -68,7 +64,18 @@ async fn each(
     Ok(futures_util::future::try_join_all(users).await?.into_iter().collect())
 }
 
-async fn users(api: &QuickSight) -> Result<Vec<aws_sdk_quicksight::types::User>, Failure> {
+/// A user this version does not understand, and why.
+struct Odd {
+    name: String,
+    why: String,
+}
+
+fn understand(user: aws_sdk_quicksight::types::User) -> Result<User, Odd> {
+    let name = user.user_name.clone();
+    self::user(user).map_err(|why| Odd { name: name.unwrap_or_default(), why })
+}
+
+async fn users(api: &QuickSight) -> Result<Vec<Result<User, Odd>>, Failure> {
     const OPERATION: &str = "ListUsers";
     pages::all(&api.caller, OPERATION, |token| async move {
         let call = || {
@@ -76,7 +83,7 @@ async fn users(api: &QuickSight) -> Result<Vec<aws_sdk_quicksight::types::User>,
             request.max_results(PAGE).set_next_token(token.clone()).send()
         };
         let page = api.caller.call(OPERATION, call).await?;
-        Ok((page.user_list.unwrap_or_default(), page.next_token))
+        Ok((page.user_list.into_iter().flatten().map(understand).collect(), page.next_token))
     })
     .await
 }
@@ -112,16 +119,16 @@ pub fn user(user: aws_sdk_quicksight::types::User) -> Result<User, String> {
 
 async fn group_names(api: &QuickSight) -> Result<BTreeSet<String>, Failure> {
     const OPERATION: &str = "ListGroups";
-    let groups = pages::all(&api.caller, OPERATION, |token| async move {
+    let names = pages::all(&api.caller, OPERATION, |token| async move {
         let call = || {
             let request = api.client.list_groups().aws_account_id(&api.account_id).namespace(&api.namespace);
             request.max_results(PAGE).set_next_token(token.clone()).send()
         };
         let page = api.caller.call(OPERATION, call).await?;
-        Ok((page.group_list.unwrap_or_default(), page.next_token))
+        Ok((page.group_list.into_iter().flatten().filter_map(|g| g.group_name).collect(), page.next_token))
     })
     .await?;
-    Ok(groups.into_iter().filter_map(|g| g.group_name).collect())
+    Ok(names.into_iter().collect())
 }
 
 async fn members(api: &QuickSight, group: &str) -> Result<HashSet<String>, Failure> {
@@ -133,10 +140,11 @@ async fn members(api: &QuickSight, group: &str) -> Result<HashSet<String>, Failu
             request.max_results(PAGE).set_next_token(token.clone()).send()
         };
         let page = api.caller.call(OPERATION, call).await?;
-        Ok((page.group_member_list.unwrap_or_default(), page.next_token))
+        let names = page.group_member_list.into_iter().flatten().filter_map(|m| m.member_name);
+        Ok((names.map(lower_case).collect(), page.next_token))
     })
     .await?;
-    Ok(members.into_iter().filter_map(|m| m.member_name).map(lower_case).collect())
+    Ok(members.into_iter().collect())
 }
 
 /// In place where that can be.
