@@ -2,7 +2,7 @@
 //! the floor: the same pages fetched and parsed by the bare SDK, as many at once.
 //!
 //! The sandbox runs in a process of its own, and so does each contestant, under GNU `time`; rosterd and the
-//! floor take turns, and the middle of five is shown.
+//! floor take turns, and the middle of five is shown, of memory the most.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;

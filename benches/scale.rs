@@ -1,7 +1,7 @@
 //! `cargo bench --bench scale`: reading a roster, resolving it, comparing, guarding, rendering, at 1,000 to
 //! 1,000,000 users on each of three targets that are in step with it; nothing leaves the process.
 //!
-//! `cargo bench --bench scale -- 100000` runs one size, `-- resolve` one stage.
+//! `cargo bench --bench scale -- 100000` runs one size, `-- 100000 resolve` one stage of it.
 
 use std::collections::{BTreeMap, HashSet};
 use std::hint::black_box;
@@ -18,14 +18,25 @@ use rosterd::sandbox::{World, generate};
 use rosterd::service::{Desired, Observed, Word, datazone, finspace, quicksight};
 use rosterd::state::Memory;
 
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SIZES: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
 /// Users in one file of the roster folder: within the size a file may have.
 const FILE_USERS: usize = 250_000;
 const DAY: jiff::civil::Date = date(2026, 1, 1);
 
 fn main() {
-    let mut criterion = Criterion::default().sample_size(10).configure_from_args();
-    for size in SIZES {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
+    let (sizes, stages_asked): (Vec<&String>, Vec<&String>) =
+        arguments.iter().partition(|a| a.parse::<usize>().is_ok());
+    let sizes: Vec<usize> = sizes.iter().filter_map(|a| a.parse().ok()).collect();
+    let mut criterion = Criterion::default().sample_size(10);
+    if let Some(stage) = stages_asked.first() {
+        criterion = criterion.with_filter(format!("/{stage}"));
+    }
+    for size in if sizes.is_empty() { SIZES.to_vec() } else { sizes } {
         stages(&mut criterion, size);
     }
     criterion.final_summary();

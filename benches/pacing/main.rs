@@ -26,9 +26,7 @@ use rows::{Figures, Row};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
-    let wants = |what: &str| {
-        arguments.iter().all(|a| a == what || what.contains(a.as_str()) || (a != "virtual" && a != "http"))
-    };
+    let wants = |what: &str| arguments.iter().all(|a| a == what || (a != "virtual" && a != "http"));
     let named = |row: &&Row| {
         arguments.iter().filter(|a| *a != "virtual" && *a != "http").all(|a| row.name.contains(a.as_str()))
     };

@@ -98,13 +98,13 @@ pub fn virtual_time() -> Vec<Row> {
 /// The rows of the short table.
 pub fn http() -> Vec<Row> {
     let mut rows = Vec::new();
-    for (rate, calls) in [(20.0, 500), (50.0, 1000), (200.0, 2000)] {
+    for (rate, calls) in [(20.0, 1000), (50.0, 2000), (200.0, 2000)] {
         for (name, prior) in [("prior exact", Some(rate)), ("prior 2 x", Some(rate * 2.0)), ("blind", None)] {
             let quota = Quota::bucket(rate, rate);
             rows.push(Row { calls, ..row(format!("R = {rate}, {name}"), quota, prior) });
         }
     }
-    rows.push(Row { calls: 500, ..row("R = 20, burst of 1", Quota::bucket(20.0, 1.0), Some(20.0)) });
+    rows.push(Row { calls: 1000, ..row("R = 20, burst of 1", Quota::bucket(20.0, 1.0), Some(20.0)) });
     rows
 }
 

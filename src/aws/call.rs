@@ -36,7 +36,8 @@ pub struct Limits {
     pub attempts: u32,
     /// The time one attempt may take.
     pub attempt_timeout: Duration,
-    /// The time all attempts of a call may take together, waits included.
+    /// The time the attempts of a call may take together, and how long a throttled one is kept while nothing
+    /// of its operation is admitted.
     pub call_timeout: Duration,
 }
 
@@ -122,6 +123,8 @@ pub struct Caller {
     committed: bool,
 }
 
+/// So many throttles in a row, at least, before calls of an operation are given up.
+const THROTTLES_MIN: u32 = 3;
 /// How often a call is tried again that does not see what was created a moment ago.
 const SETTLE_TRIES: u32 = 12;
 
@@ -230,7 +233,7 @@ impl Caller {
         let mut number = 1;
         let gate = self.gate(operation);
         let waiter = Waiter { target: self.target, call: door.calls.fetch_add(1, Ordering::Relaxed) };
-        let mut first_sent = None;
+        let mut throttles = 0;
         loop {
             let queued = Instant::now();
             let turn = tokio::select! {
@@ -245,7 +248,6 @@ impl Caller {
             let sent = Instant::now();
             let last = deadline.map_or(sent + door.limits.call_timeout, |last| last + (sent - queued));
             deadline = Some(last);
-            let first_sent = *first_sent.get_or_insert(sent);
             let answer = tokio::time::timeout(door.limits.attempt_timeout, attempt()).await;
             drop(place);
             let mut failure = match answer {
@@ -262,7 +264,6 @@ impl Caller {
                 },
             };
             door.metrics.attempt(self.service, operation, outcome(failure.class), sent.elapsed());
-            self.remember(failure.request_id.as_deref());
             if failure.class == Class::Denied {
                 let about_groups = operation.contains("Group");
                 let resource = if about_groups { &self.resources.groups } else { &self.resources.users };
@@ -272,8 +273,10 @@ impl Caller {
             failure.uncertain = uncertain;
             let (wait, out_of_time) = match failure.class {
                 Class::Throttle => {
-                    let since = gate.throttled(ticket, failure.retry_after).max(Some(first_sent));
-                    let out_of_time = since.is_some_and(|at| at.elapsed() >= door.limits.call_timeout);
+                    let refused = gate.throttled(ticket, failure.retry_after);
+                    throttles += 1;
+                    let out_of_time =
+                        refused.count >= THROTTLES_MIN && refused.since.elapsed() >= door.limits.call_timeout;
                     // The gate holds the call back, unless it holds nothing back.
                     let wait = if gate.rate().is_finite() { Duration::ZERO } else { waits.next_wait() };
                     (wait, out_of_time)
@@ -285,15 +288,20 @@ impl Caller {
                 }
                 _ => {
                     gate.admitted();
+                    self.remember(failure.request_id.as_deref());
                     return Err(failure);
                 }
             };
             // A slow quota is no reason to give up.
             let out_of_attempts = failure.class != Class::Throttle && number >= door.limits.attempts;
+            if failure.class != Class::Throttle || out_of_time {
+                self.remember(failure.request_id.as_deref());
+            }
             if out_of_attempts || out_of_time {
-                warn!(attempts = number, code = failure.code, "gave up");
-                failure.message =
-                    format!("{} (after {})", failure.message, crate::word::count(number as usize, "attempt"));
+                let attempts = number + throttles - u32::from(failure.class == Class::Throttle);
+                warn!(attempts, code = failure.code, "gave up");
+                let after = crate::word::count(attempts as usize, "attempt");
+                failure.message = format!("{} (after {after})", failure.message);
                 return Err(failure);
             }
             debug!(attempt = number, code = failure.code, wait_ms = wait.as_millis() as u64, "trying again");
@@ -313,10 +321,10 @@ impl Caller {
         self.door.stopped().await;
     }
 
-    /// Where this target's calls of an operation queue, and their pace; nothing when they are not paced.
-    pub fn pace(&self, operation: &'static str) -> Option<Pace> {
-        let rate = self.gate(operation).rate();
-        rate.is_finite().then(|| Pace { lane: self.scope.to_string(), rate })
+    /// Where this target's calls of an operation queue, and their pace.
+    pub fn pace(&self, operation: &'static str) -> Pace {
+        let latency = self.door.metrics.mean_seconds(self.service);
+        Pace { scope: self.scope.to_string(), rate: self.gate(operation).rate(), latency }
     }
 
     /// The gate of one of this target's operations.

@@ -3,9 +3,10 @@
 //! On a terminal the plan is shown and confirmed; elsewhere `--yes` is required. SIGINT and SIGTERM stop
 //! new calls; those under way finish and the report says what was done; a second one ends at once.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -17,10 +18,10 @@ use super::{Exit, TargetOptions, shell};
 use crate::plan::cost::Work;
 use crate::plan::guard::Circumstances;
 use crate::plan::saved::SavedPlan;
-use crate::plan::{Plan, render, saved};
+use crate::plan::{Change, Plan, render, saved};
 use crate::reconcile::execute::Entry;
 use crate::reconcile::verify::{self, Moved};
-use crate::reconcile::{self, Progress, Report, Status};
+use crate::reconcile::{self, Progress, Report, Status, Times};
 use crate::telemetry::audit::Audit;
 
 #[derive(Debug, Args)]
@@ -86,7 +87,7 @@ pub async fn run(config: &Path, options: Options) -> anyhow::Result<Exit> {
         &plan,
         pending.as_ref().unwrap_or(&plan),
         &report,
-        Timestamp::now(),
+        Times { read_at: pass.now, now: Timestamp::now() },
     );
     pass.connection.remember(&memory)?;
     Ok(conclude(&plan, &moved, &report))
@@ -113,14 +114,25 @@ async fn carry_out(pass: &Pass, plan: &Plan, hash: &str) -> anyhow::Result<Repor
     let bar = bar(plan.ready());
     let work = Work::of(plan);
     bar.set_message(connection.expected(&work).map_or_else(String::new, left));
-    let work = Mutex::new(work);
+    let work = Mutex::new((work, Instant::now()));
+    // Looked up to say how much is left, where somebody looks.
+    let changes: HashMap<&str, (&str, &Change)> = plan
+        .targets
+        .iter()
+        .filter(|_| !bar.is_hidden())
+        .flat_map(|t| t.changes.iter().map(|c| (c.id.as_str(), (t.target.as_str(), c))))
+        .collect();
     let tell = |progress: Progress<'_>| {
         let Progress::Ended(entry) = progress;
         bar.inc(1);
-        if !bar.is_hidden() {
+        if let Some((target, change)) = changes.get(entry.change.as_str()) {
             let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
-            work.ended(&entry.change);
-            bar.set_message(connection.expected(&work).map_or_else(String::new, left));
+            let (work, told) = &mut *work;
+            work.ended(target, change);
+            if told.elapsed() >= TELL_EVERY {
+                *told = Instant::now();
+                bar.set_message(connection.expected(work).map_or_else(String::new, left));
+            }
         }
         if let Some(line) = line(entry) {
             bar.suspend(|| anstream::println!("{line}"));
@@ -133,6 +145,9 @@ async fn carry_out(pass: &Pass, plan: &Plan, hash: &str) -> anyhow::Result<Repor
     bar.finish_and_clear();
     Ok(report)
 }
+
+/// What is left is said anew this often.
+const TELL_EVERY: Duration = Duration::from_millis(200);
 
 /// What the lanes' pace makes of what is left.
 fn left(time: Duration) -> String {

@@ -8,9 +8,8 @@ use crate::word::count;
 
 /// Reads and resolves, and says what there is.
 pub fn run(config: &Path) -> anyhow::Result<Exit> {
-    let files = context::read(config)?;
+    let (files, roster) = context::read(config)?;
     anstream::eprint!("{}", files.warnings);
-    let roster = &files.roster;
     let mut text = format!(
         "{} and {} are fine: {}, {}, {}\n",
         config.display(),

@@ -28,13 +28,11 @@ const SANDBOX_FILE: &str = "sandbox.json";
 /// With `--sandbox`, rosterd remembers in a folder of its own.
 const SANDBOX_MEMORY: &str = "sandbox";
 
-/// Settings, roster, and what the roster wants of each target.
+/// The settings, and what the roster wants of each target.
 #[derive(Debug)]
 pub struct Files {
     /// The settings.
     pub settings: Settings,
-    /// The roster as written.
-    pub roster: Roster,
     /// Folded, by target.
     pub desired: BTreeMap<String, Desired>,
     /// Warnings as text.
@@ -47,7 +45,7 @@ pub fn today() -> Date {
 }
 
 /// Reads both files; every mistake of both is in the error.
-pub fn read(config: &Path) -> anyhow::Result<Files> {
+pub fn read(config: &Path) -> anyhow::Result<(Files, Roster)> {
     let mut sources = Sources::default();
     let mut problems = Problems::default();
     let settings = config::load(config, &mut sources, &mut problems);
@@ -59,7 +57,7 @@ pub fn read(config: &Path) -> anyhow::Result<Files> {
     let text = problems.render(&sources, shell::is_styled(&anstream::stderr()));
     match (settings, roster) {
         (Some(settings), Some(roster)) if !problems.has_errors() => {
-            Ok(Files { settings, roster, desired, warnings: text })
+            Ok((Files { settings, desired, warnings: text }, roster))
         }
         _ => {
             anstream::eprint!("{text}");
@@ -135,7 +133,7 @@ impl Connection {
 
     /// How long some work takes at the present pace.
     pub fn expected(&self, work: &Work<'_>) -> Option<Duration> {
-        work.expected(|target, operation| self.apis.get(target)?.caller().pace(operation))
+        work.expected(|target, operation| Some(self.apis.get(target)?.caller().pace(operation)))
     }
 
     /// Keeps what the sandbox holds now, for the next command.

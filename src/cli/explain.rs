@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::Args;
 
 use super::context::state_text;
@@ -24,9 +24,9 @@ pub struct Options {
 
 /// Explains one user.
 pub async fn run(config: &Path, options: Options) -> anyhow::Result<Exit> {
-    let pass = Pass::begin(config, &options.targets, Purpose::Anybody).await?;
+    let pass = Pass::begin(config, &options.targets, Purpose::Somebody).await?;
     pass.connection.save_sandbox()?;
-    let roster = &pass.files.roster;
+    let roster = pass.roster.as_ref().context("the roster was not kept")?;
     let Some((id, user)) = find(roster, &options.user) else {
         let ids = roster.users.keys().map(String::as_str);
         let hint = crate::input::nearest(&options.user, ids).map_or_else(

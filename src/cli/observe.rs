@@ -22,16 +22,18 @@ use crate::roster::Roster;
 pub enum Purpose<'p> {
     /// To bring the targets in step with the roster.
     Roster,
-    /// To say something of whoever is there.
-    Anybody,
+    /// To explain somebody.
+    Somebody,
     /// To apply a saved plan.
     Saved(&'p Plan),
 }
 
 /// A pass up to its plan.
 pub struct Pass {
-    /// Settings and roster.
+    /// Settings, and what the roster wants.
     pub files: Files,
+    /// The roster as written, where somebody is to be explained.
+    pub roster: Option<Roster>,
     /// The way to the targets.
     pub connection: Connection,
     /// What they hold.
@@ -49,11 +51,11 @@ impl Pass {
         options: &TargetOptions,
         purpose: Purpose<'_>,
     ) -> anyhow::Result<Pass> {
-        let mut files = context::read(config)?;
+        let (mut files, roster) = context::read(config)?;
         context::keep_targets(&mut files, &options.targets)?;
         let saved = match purpose {
             Purpose::Saved(plan) => Some(plan),
-            Purpose::Roster | Purpose::Anybody => None,
+            Purpose::Roster | Purpose::Somebody => None,
         };
         for change in saved.into_iter().flat_map(Plan::changes) {
             let (target, _) = change.id.split_once('/').unwrap_or_default();
@@ -63,27 +65,26 @@ impl Pass {
                 desired.also_read(container);
             }
         }
-        if !matches!(purpose, Purpose::Anybody) {
-            // What it wants of each target is in `desired`; of a large one it is most of the memory.
-            files.roster = Roster::default();
-        }
+        // What it wants of each target is in `desired`, and of a large one it is most of the memory.
+        let roster = matches!(purpose, Purpose::Somebody).then_some(roster);
         let connection = Connection::open(&files, options.sandbox.as_deref()).await?;
         let signals = Signals::listen(connection.stop.clone());
         let now = Timestamp::now();
         let spinner = spinner("reading the targets");
         let readings = match purpose {
             Purpose::Roster => reconcile::readings(&files.settings, &files.desired, &connection.memory, now),
-            // Somebody may be asked for who is not on the roster now.
-            Purpose::Anybody | Purpose::Saved(_) => BTreeMap::new(),
+            // A saved plan may name who is not on the roster now; a person wants to see everything.
+            Purpose::Somebody | Purpose::Saved(_) => BTreeMap::new(),
         };
-        let observations = reconcile::observe(&connection.apis, &files.desired, &readings).await;
+        let observations =
+            reconcile::observe(&connection.apis, &files.desired, &readings, &connection.memory).await;
         spinner.finish_and_clear();
-        Ok(Pass { files, connection, observations, now, signals })
+        Ok(Pass { files, roster, connection, observations, now, signals })
     }
 
     /// Compares and guards.
     pub fn plan(&self, force_removals: bool) -> Plan {
-        let Pass { files, connection, observations, now, signals: _ } = self;
+        let Pass { files, connection, observations, now, roster: _, signals: _ } = self;
         reconcile::plan(
             &files.settings,
             &files.desired,

@@ -3,7 +3,8 @@
 //!
 //! A cut is made before a `[users.NAME]` header only, found by the TOML lexer, so never inside a string or an
 //! array. Each piece is then a file of its own to the parser, like those of a roster folder. A file whose
-//! tables would mean something else that way (a user's table continued after another user's) stays whole.
+//! tables would mean something else that way (a user, role or group continued after another's table) stays
+//! whole. Forgiven that way is only what does no harm: the header `[users]` twice, say.
 
 use std::ops::Range;
 
@@ -21,18 +22,18 @@ pub fn pieces(text: &str) -> Vec<Range<usize>> {
     }
     let mut pieces = Vec::new();
     let mut begin = 0;
-    let mut user: Option<&str> = None;
+    let mut last: Option<[&str; 2]> = None;
     for header in headers(text) {
         match header.path.as_slice() {
-            ["users", name] => {
-                if header.start - begin >= PIECE_BYTES {
+            [section, name] => {
+                if *section == "users" && header.start - begin >= PIECE_BYTES {
                     pieces.push(begin..header.start);
                     begin = header.start;
                 }
-                user = Some(name);
+                last = Some([section, name]);
             }
-            // A table of a user that another piece may have begun.
-            ["users", name, ..] if user != Some(name) => return whole(),
+            // A table that continues what another piece may have begun.
+            [section, name, ..] if last != Some([section, name]) => return whole(),
             _ => {}
         }
     }

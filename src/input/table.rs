@@ -68,7 +68,7 @@ pub fn parse_piece<'s>(
     problems: &mut Problems,
 ) -> Option<Table<'s>> {
     let origin = Origin { file, offset: piece.start };
-    let text = sources.text(file).get(piece).unwrap_or_default();
+    let text = &sources.text(file)[piece];
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         let span = error.span().unwrap_or(0..0);

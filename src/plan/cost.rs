@@ -19,22 +19,21 @@ pub fn calls(plan: &Plan) -> Calls {
     calls
 }
 
-/// Where the calls of a target's operation queue, and how fast they go: targets that share a quota share a
-/// lane.
+/// Where the calls of a target's operation queue, and how fast they go.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pace {
-    /// What tells lanes apart, beside the operation.
-    pub lane: String,
-    /// Calls per second.
+    /// Targets of one scope share their quotas.
+    pub scope: String,
+    /// Calls per second; infinite when not paced.
     pub rate: f64,
+    /// What a call takes, where that is known: changes made one at a time go no faster.
+    pub latency: Option<Duration>,
 }
 
-/// Calls still to be made, by target and operation.
+/// Calls still to be made, by target and operation, and whether one at a time.
 #[derive(Debug, Default)]
 pub struct Work<'p> {
-    calls: BTreeMap<(&'p str, &'static str), usize>,
-    /// The target of each change, and its operations, while it is to be made.
-    changes: HashMap<&'p str, (&'p str, Vec<&'static str>)>,
+    calls: BTreeMap<(&'p str, &'static str, bool), usize>,
 }
 
 impl<'p> Work<'p> {
@@ -43,25 +42,24 @@ impl<'p> Work<'p> {
         let mut work = Work::default();
         for target in &plan.targets {
             for change in target.changes.iter().filter(|c| c.is_ready()) {
-                work.add(&target.target, change);
+                let one_at_a_time = change.action.lane().is_some();
+                for operation in change.action.calls() {
+                    *work.calls.entry((&target.target, operation, one_at_a_time)).or_default() += 1;
+                }
             }
         }
         work
     }
 
-    fn add(&mut self, target: &'p str, change: &'p Change) {
-        let operations = change.action.calls();
-        for operation in &operations {
-            *self.calls.entry((target, operation)).or_default() += 1;
-        }
-        self.changes.insert(&change.id, (target, operations));
-    }
-
-    /// A change ended, whichever way.
-    pub fn ended(&mut self, change: &str) {
-        let Some((target, operations)) = self.changes.remove(change) else { return };
-        for operation in operations {
-            if let Some(calls) = self.calls.get_mut(&(target, operation)) {
+    /// A change of a target ended, whichever way.
+    pub fn ended(&mut self, target: &str, change: &Change) {
+        let one_at_a_time = change.action.lane().is_some();
+        for operation in change.action.calls() {
+            let left = self
+                .calls
+                .iter_mut()
+                .find(|((t, o, one), _)| *t == target && *o == operation && *one == one_at_a_time);
+            if let Some((_, calls)) = left {
                 *calls = calls.saturating_sub(1);
             }
         }
@@ -69,13 +67,16 @@ impl<'p> Work<'p> {
 
     /// How long what is left takes: as long as the longest queue. `None` where nothing is paced.
     pub fn expected(&self, pace: impl Fn(&str, &'static str) -> Option<Pace>) -> Option<Duration> {
-        let mut lanes: HashMap<(String, &'static str), f64> = HashMap::new();
-        for ((target, operation), calls) in self.calls.iter().filter(|(_, calls)| **calls > 0) {
-            if let Some(Pace { lane, rate }) = pace(target, operation).filter(|p| p.rate > 0.0) {
-                *lanes.entry((lane, operation)).or_default() += *calls as f64 / rate;
-            }
+        let mut queues: HashMap<(String, &'static str), f64> = HashMap::new();
+        let mut is_paced = false;
+        for ((target, operation, one_at_a_time), calls) in self.calls.iter().filter(|(_, calls)| **calls > 0)
+        {
+            let Some(Pace { scope, rate, latency }) = pace(target, operation) else { continue };
+            is_paced |= rate.is_finite();
+            let latency = latency.filter(|_| *one_at_a_time).unwrap_or_default().as_secs_f64();
+            *queues.entry((scope, operation)).or_default() += *calls as f64 * latency.max(1.0 / rate);
         }
-        let longest = lanes.into_values().fold(0.0, f64::max);
-        (longest > 0.0).then(|| Duration::try_from_secs_f64(longest).unwrap_or(Duration::MAX))
+        let longest = queues.into_values().fold(0.0, f64::max);
+        is_paced.then(|| Duration::try_from_secs_f64(longest).unwrap_or(Duration::MAX))
     }
 }

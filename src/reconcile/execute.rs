@@ -1,7 +1,7 @@
 //! Running the ready changes of one target: each after what it depends on, one lane at a time, everything
 //! else concurrently. One failing change stops only what depends on it.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 
@@ -189,8 +189,9 @@ impl Made {
 /// Which change may start. Knows nothing of calls; tested on its own.
 #[derive(Debug)]
 struct Schedule {
-    /// Changes whose dependencies are done, in plan order.
-    ready: VecDeque<usize>,
+    /// Changes whose dependencies are done; the first of the plan goes first, so that what follows a change
+    /// does not wait behind all others of its kind.
+    ready: BTreeSet<usize>,
     /// How many dependencies each change still waits for.
     waiting: HashMap<usize, usize>,
     /// Who waits for a change.
@@ -209,7 +210,7 @@ impl Schedule {
             changes.iter().enumerate().map(|(at, c)| (c.id.as_str(), at)).collect();
         let planned: HashSet<&str> = all.iter().map(|c| c.id.as_str()).collect();
         let mut schedule = Schedule {
-            ready: VecDeque::new(),
+            ready: BTreeSet::new(),
             waiting: HashMap::new(),
             dependents: HashMap::new(),
             hopeless: Vec::new(),
@@ -230,7 +231,7 @@ impl Schedule {
             let on: Vec<usize> =
                 change.after.iter().filter_map(|id| positions.get(id.as_str()).copied()).collect();
             if on.is_empty() {
-                schedule.ready.push_back(at);
+                schedule.ready.insert(at);
             } else {
                 schedule.waiting.insert(at, on.len());
                 for dependency in on {
@@ -242,7 +243,7 @@ impl Schedule {
     }
 
     fn next(&mut self) -> Option<usize> {
-        while let Some(at) = self.ready.pop_front() {
+        while let Some(at) = self.ready.pop_first() {
             match self.lanes[at] {
                 Some(lane) if !self.busy.insert(lane) => self.parked.entry(lane).or_default().push_back(at),
                 _ => {
@@ -260,7 +261,7 @@ impl Schedule {
         if let Some(lane) = self.lanes[at] {
             self.busy.remove(lane);
             if let Some(next) = self.parked.get_mut(lane).and_then(VecDeque::pop_front) {
-                self.ready.push_front(next);
+                self.ready.insert(next);
             }
         }
         let mut skipped = Vec::new();
@@ -275,7 +276,7 @@ impl Schedule {
                     ends.push((dependent, false));
                 } else if *left == 0 {
                     self.waiting.remove(&dependent);
-                    self.ready.push_back(dependent);
+                    self.ready.insert(dependent);
                 }
             }
         }

@@ -44,16 +44,27 @@ pub fn readings(
     desired.iter().map(reading).collect()
 }
 
-/// Reads every target at once; by listing where `readings` does not say otherwise.
+/// Reads every target at once; by listing where `readings` does not say otherwise, and also where it does and
+/// anything at all differs: a write is never planned from less than a listing.
 pub async fn observe(
     apis: &BTreeMap<String, Api>,
     desired: &BTreeMap<String, Desired>,
     readings: &BTreeMap<String, Reading>,
+    memory: &Memory,
 ) -> Observations {
+    let nobody = &Known::new();
     let reads = apis.iter().filter_map(|(name, api)| Some((name, api, desired.get(name)?)));
     let reads = reads.map(|(name, api, desired)| async move {
         let reading = readings.get(name).copied().unwrap_or_default();
-        service::observe(api, desired, reading).await.map(|result| (name.clone(), result))
+        let mut result = service::observe(api, desired, reading).await?;
+        let known = memory.principals.get(name).unwrap_or(nobody);
+        let differs = |observed: &Observed| {
+            service::diff(name, desired, observed, known).is_none_or(|diff| !diff.changes.is_empty())
+        };
+        if result.as_ref().is_ok_and(|observed| !observed.is_listing() && differs(observed)) {
+            result = service::observe(api, desired, Reading::List).await?;
+        }
+        Some((name.clone(), result))
     });
     futures_util::future::join_all(reads).await.into_iter().flatten().collect()
 }
@@ -113,6 +124,15 @@ pub async fn apply(
     report
 }
 
+/// When a pass read its targets, and when it was over.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// When the targets were read.
+    pub read_at: Timestamp,
+    /// When everything was applied.
+    pub now: Timestamp,
+}
+
 /// What to remember after a pass: principals that are there now, clocks of removals still due. `plan` is
 /// what was applied, `pending` what the roster asks for; they differ where a saved plan was applied.
 pub fn remember(
@@ -122,7 +142,7 @@ pub fn remember(
     plan: &Plan,
     pending: &Plan,
     report: &Report,
-    now: Timestamp,
+    Times { read_at, now }: Times,
 ) -> Memory {
     let mut principals = memory.principals.clone();
     for (target, wanted) in desired {
@@ -146,7 +166,12 @@ pub fn remember(
     }
     let mut listings = memory.listings.clone();
     for (target, observed) in observations {
-        listings.extend(observed.iter().filter_map(|o| Some((target.clone(), Listing::of(o, now)?))));
+        if let (Ok(observed), Some(desired)) = (observed, desired.get(target))
+            && observed.is_listing()
+        {
+            listings.remove(target);
+            listings.extend(Listing::of(observed, desired, read_at).map(|listing| (target.clone(), listing)));
+        }
     }
     Memory { places: memory.places.clone(), principals, clocks, listings }
 }

@@ -28,15 +28,20 @@ pub fn load(settings: &Settings, sources: &mut Sources, problems: &mut Problems)
         Err(problem) => problems.push(problem),
     }
     let mut roster = Roster::default();
+    let mut is_toml = true;
     for file in files {
         for piece in pieces(sources.text(file)) {
-            if let Some(root) = table::parse_piece(sources, file, piece, problems) {
-                read_root(&mut roster, settings, root, problems);
+            match table::parse_piece(sources, file, piece, problems) {
+                Some(root) => read_root(&mut roster, settings, root, problems),
+                None => is_toml = false,
             }
         }
     }
     let complete = problems.counts().0 == before;
-    check_names(&roster, problems);
+    // What is not TOML may be what defines the roles.
+    if is_toml {
+        check_names(&roster, problems);
+    }
     if complete {
         size_problem(roster.users.len(), path).into_iter().for_each(|problem| problems.push(problem));
     }

@@ -32,7 +32,7 @@ pub struct Quota {
     /// Calls per second.
     pub rate: f64,
     /// Calls at once; as many as a second brings where it is not given.
-    #[serde(default)]
+    #[serde(default = "as_the_rate")]
     pub burst: f64,
     /// Counted anew with each second instead of trickling in.
     #[serde(default)]
@@ -53,6 +53,11 @@ impl Knobs {
     }
 }
 
+/// Stands for a burst that is not given.
+fn as_the_rate() -> f64 {
+    f64::NAN
+}
+
 impl Quota {
     /// A token bucket.
     pub fn bucket(rate: f64, burst: f64) -> Quota {
@@ -64,20 +69,20 @@ impl Quota {
         Quota { window: true, ..Quota::bucket(rate, rate) }
     }
 
-    fn bursts(self) -> Result<Self, String> {
-        let is_fine = self.burst.is_finite() && self.burst >= 1.0;
-        if is_fine { Ok(self) } else { Err("burst must be at least 1".into()) }
-    }
-
     fn check(mut self) -> Result<Self, String> {
         let fine = |n: f64, least: f64| n.is_finite() && n >= least;
         if !fine(self.rate, 0.001) {
             return Err("rate must be at least 0.001 per second".into());
         }
-        if self.burst == 0.0 {
+        if self.burst.is_nan() {
             self.burst = self.rate.max(1.0);
         }
-        self.bursts()?;
+        if !fine(self.burst, 1.0) {
+            return Err("burst must be at least 1".into());
+        }
+        if self.window && (self.rate < 1.0 || self.rate.fract() != 0.0) {
+            return Err("a window of one second admits a whole number of calls".into());
+        }
         if self.window && self.burst != self.rate.max(1.0) {
             return Err("a window of one second has no burst of its own; leave `burst` out".into());
         }
@@ -97,9 +102,9 @@ impl FromStr for Quota {
         let number = |t: &str| t.trim().parse::<f64>().map_err(|_| format!("`{t}` is no number"));
         let rate = number(rate)?;
         let quota = match how.trim() {
-            "" => Quota::bucket(rate, 0.0),
+            "" => Quota::bucket(rate, as_the_rate()),
             "window" => Quota::window(rate),
-            burst => Quota::bucket(rate, number(burst)?).bursts()?,
+            burst => Quota::bucket(rate, number(burst)?),
         };
         quota.check()
     }

@@ -65,6 +65,8 @@ struct Inner {
     world: World,
     schedule: Schedule,
     buckets: BTreeMap<String, Bucket>,
+    /// Of how long calls travel.
+    chance: fastrand::Rng,
     calls: Vec<Call>,
     requests: u64,
     /// Calls under way by operation, and the most there were at once.
@@ -96,6 +98,7 @@ impl Sandbox {
             world,
             schedule: Schedule::new(knobs.faults, knobs.seed),
             buckets,
+            chance: fastrand::Rng::with_seed(knobs.seed),
             calls: Vec::new(),
             requests: 0,
             under_way: BTreeMap::new(),
@@ -124,9 +127,8 @@ impl Sandbox {
     /// A quota is another one from now on.
     pub fn set_quota(&self, name: &str, quota: Quota) {
         let now = self.shared.started.elapsed().as_secs_f64();
-        if let Some(bucket) = self.shared.lock().buckets.get_mut(name) {
-            bucket.set(quota, now);
-        }
+        let mut inner = self.shared.lock();
+        inner.buckets.get_mut(name).expect("a quota this sandbox was started with").set(quota, now);
     }
 
     /// A copy of the world as it is.
@@ -177,7 +179,7 @@ impl Drop for Sandbox {
 impl Shared {
     /// One way of a call: half of the latency, and what chance adds.
     async fn travel(&self) {
-        let way = self.latency / 2 + self.jitter.mul_f64(fastrand::f64());
+        let way = self.latency / 2 + self.jitter.mul_f64(self.lock().chance.f64());
         if !way.is_zero() {
             tokio::time::sleep(way).await;
         }

@@ -1,11 +1,19 @@
-//! Finding what was listed by a name whose case does not count: four bytes an entry, for the names stay where
-//! they are.
+//! Finding what was listed by its key: four bytes an entry, for the keys stay where they are.
 
-use std::hash::{BuildHasher, Hasher as _, RandomState};
+use std::hash::{BuildHasher, Hash as _, Hasher as _, RandomState};
 
 use hashbrown::HashTable;
 
-/// Positions in a list, by the names of what stands there.
+/// What things are found by.
+#[derive(Debug, Clone, Copy)]
+pub enum Key<'t> {
+    /// A name whose case does not count.
+    Name(&'t str),
+    /// An ARN and a session, exactly.
+    Arn(&'t str, Option<&'t str>),
+}
+
+/// Positions in a list, by the keys of what stands there.
 #[derive(Debug, Default)]
 pub struct Index {
     positions: HashTable<u32>,
@@ -21,46 +29,60 @@ pub fn is_same(a: &str, b: &str) -> bool {
     }
 }
 
+impl Key<'_> {
+    fn is(self, other: Key<'_>) -> bool {
+        match (self, other) {
+            (Key::Name(a), Key::Name(b)) => is_same(a, b),
+            (Key::Arn(arn, session), Key::Arn(other, its)) => arn == other && session == its,
+            _ => false,
+        }
+    }
+
+    fn hash(self, hasher: &RandomState) -> u64 {
+        let mut state = hasher.build_hasher();
+        match self {
+            Key::Name(name) if name.is_ascii() => {
+                for byte in name.bytes() {
+                    state.write_u8(byte.to_ascii_lowercase());
+                }
+            }
+            Key::Name(name) => {
+                for byte in name.to_lowercase().bytes() {
+                    state.write_u8(byte);
+                }
+            }
+            Key::Arn(arn, session) => (arn, session).hash(&mut state),
+        }
+        state.finish()
+    }
+}
+
 impl Index {
-    /// Of the names in their order; what has none is not in it.
-    pub fn new<'t>(names: impl Iterator<Item = Option<&'t str>>) -> Self {
+    /// Of items in their order; what has no key is not in it.
+    pub fn new<T>(items: &[T], key: impl Fn(&T) -> Option<Key<'_>>) -> Self {
         let mut index = Index::default();
-        let (least, _) = names.size_hint();
-        index.positions.reserve(least, |_| 0);
-        let mut hashes = Vec::with_capacity(least);
-        for (at, name) in names.enumerate() {
-            hashes.push(name.map_or(0, |name| hash(&index.hasher, name)));
-            if let (Some(_), Ok(at)) = (name, u32::try_from(at)) {
-                let hash_of = |at: &u32| hashes[*at as usize];
-                index.positions.insert_unique(hashes[at as usize], at, hash_of);
+        let hashes: Vec<u64> =
+            items.iter().map(|item| key(item).map_or(0, |key| key.hash(&index.hasher))).collect();
+        index.positions.reserve(items.len(), |_| 0);
+        for (at, item) in items.iter().enumerate() {
+            if let (Some(_), Ok(position)) = (key(item), u32::try_from(at)) {
+                index.positions.insert_unique(hashes[at], position, |at| hashes[*at as usize]);
             }
         }
         index
     }
 
-    /// Where this name stands, in order; `name_at` says which name stands where.
-    pub fn positions<'t>(&self, name: &str, name_at: impl Fn(usize) -> &'t str) -> Vec<usize> {
-        let found = self.positions.iter_hash(hash(&self.hasher, name)).map(|at| *at as usize);
-        let mut found: Vec<usize> = found.filter(|at| is_same(name_at(*at), name)).collect();
+    /// The items of a key, in order.
+    pub fn find<'t, T>(
+        &self,
+        items: &'t [T],
+        wanted: Key<'_>,
+        key: impl Fn(&T) -> Option<Key<'_>>,
+    ) -> std::vec::IntoIter<&'t T> {
+        let found = self.positions.iter_hash(wanted.hash(&self.hasher)).map(|at| *at as usize);
+        let mut found: Vec<usize> =
+            found.filter(|at| key(&items[*at]).is_some_and(|key| key.is(wanted))).collect();
         found.sort_unstable();
-        found
+        found.into_iter().map(|at| &items[at]).collect::<Vec<_>>().into_iter()
     }
-}
-
-fn hash(hasher: &RandomState, name: &str) -> u64 {
-    let mut state = hasher.build_hasher();
-    if name.is_ascii() {
-        let mut chunk = [0; 64];
-        for part in name.as_bytes().chunks(chunk.len()) {
-            let chunk = &mut chunk[..part.len()];
-            chunk.copy_from_slice(part);
-            chunk.make_ascii_lowercase();
-            state.write(chunk);
-        }
-    } else {
-        for part in name.to_lowercase().as_bytes().chunks(64) {
-            state.write(part);
-        }
-    }
-    state.finish()
 }

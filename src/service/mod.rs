@@ -107,7 +107,7 @@ pub enum Desired {
     FinSpace(finspace::Desired),
 }
 
-/// What one target holds: complete, or it does not exist (invariant 3).
+/// What one target holds: everything the roster could differ from, or it does not exist (invariant 3).
 #[derive(Debug)]
 pub enum Observed {
     /// Of a DataZone domain.
@@ -195,6 +195,15 @@ impl Desired {
 }
 
 impl Observed {
+    /// True when it shows everybody who is there, not only those who were asked for by name.
+    pub fn is_listing(&self) -> bool {
+        match self {
+            Observed::DataZone(o) => o.reading == Reading::List,
+            Observed::QuickSight(o) => o.reading == Reading::List,
+            Observed::FinSpace(_) => true,
+        }
+    }
+
     /// True when a principal of this key is there and has access: one that was disabled is nobody's loss.
     pub fn is_live(&self, key: &str) -> bool {
         match self {

@@ -2,14 +2,16 @@
 //!
 //! A listing shows everybody, and is what everything else is built on: who is new, who was renamed, who is
 //! there unlisted. Asking for each user by name can only confirm those a listing has shown before, so it is
-//! chosen when nothing else is wanted: the policy removes nobody unlisted, every user was last seen under
-//! the very principal the roster names, a listing is not older than a day, and it had more pages than the
-//! roster has users. If somebody turns out not to be there, the target is listed after all.
+//! chosen when nothing else is wanted: the policy removes nobody unlisted, nobody on the roster is to lose
+//! access (caps on removals want a population of today), every user was last seen under the very principal
+//! the roster names, a listing not older than a day showed no name twice, and it had more pages than the
+//! roster has users. If somebody cannot be had by name, the target is listed after all.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Desired, Known, Observed, datazone, quicksight};
+use super::{Desired, Known, Observed, State, datazone, quicksight};
+use crate::aws::Class;
 
 /// A listing is believed for so long.
 const LISTING_HOURS: f64 = 24.0;
@@ -39,14 +41,24 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Of an observation; nothing where it was no listing.
-    pub fn of(observed: &Observed, at: Timestamp) -> Option<Listing> {
-        let (pages, population) = match observed {
-            Observed::DataZone(o) if o.reading == Reading::List => (o.pages(), o.profiles.len()),
-            Observed::QuickSight(o) if o.reading == Reading::List => (o.pages(), o.users.len()),
-            _ => return None,
+    /// Of an observation; nothing where it was no listing, or showed a name of the roster more than once:
+    /// asked for by that name, the service would show one of them.
+    pub fn of(observed: &Observed, desired: &Desired, at: Timestamp) -> Option<Listing> {
+        let (reading, pages, population) = match observed {
+            Observed::DataZone(o) => (o.reading, o.pages(), o.profiles.len()),
+            Observed::QuickSight(o) => (o.reading, o.pages(), o.users.len()),
+            Observed::FinSpace(_) => return None,
         };
-        Some(Listing { pages, population, at })
+        let is_one_each = match (observed, desired) {
+            (Observed::DataZone(o), Desired::DataZone(d)) => {
+                d.users.iter().all(|u| o.matching(&u.identity).len() <= 1)
+            }
+            (Observed::QuickSight(o), Desired::QuickSight(d)) => {
+                d.users.iter().all(|u| o.users_of(&u.key()).count() <= 1)
+            }
+            _ => false,
+        };
+        (reading == Reading::List && is_one_each).then_some(Listing { pages, population, at })
     }
 }
 
@@ -60,21 +72,30 @@ pub fn choose(
 ) -> Reading {
     let Some(listing) = listing.filter(|_| !removes_unlisted) else { return Reading::List };
     let hours = now.duration_since(listing.at).as_secs_f64() / 3600.0;
-    let is_one_name_each = match desired {
+    let is_to_keep = match desired {
         // A role's ARN may stand for several profiles, which only the listing shows.
-        Desired::DataZone(d) => d.users.iter().all(|u| matches!(u.identity, datazone::Identity::Sso { .. })),
-        Desired::QuickSight(d) => {
-            d.users.iter().all(|u| matches!(u.identity, quicksight::Identity::Named { .. }))
-        }
+        Desired::DataZone(d) => d.users.iter().all(|u| {
+            let keeps_access = u.grant.access.as_ref().is_none_or(|wish| wish.value.wants_access());
+            u.state == State::Active && keeps_access && matches!(u.identity, datazone::Identity::Sso { .. })
+        }),
+        Desired::QuickSight(d) => d
+            .users
+            .iter()
+            .all(|u| u.state == State::Active && matches!(u.identity, quicksight::Identity::Named { .. })),
         // GetUser wants an id that only a listing tells.
         Desired::FinSpace(_) => false,
     };
     let is_fewer = desired.len() < listing.pages;
     let is_recent = (0.0..LISTING_HOURS).contains(&hours);
     let were_all_seen = || desired.principals().iter().all(|(user, key)| known.get(user) == Some(key));
-    if is_one_name_each && is_fewer && is_recent && were_all_seen() {
+    if is_to_keep && is_fewer && is_recent && were_all_seen() {
         Reading::Each { population: listing.population }
     } else {
         Reading::List
     }
+}
+
+/// True when asking by name failed in a way that a listing may not.
+pub fn is_for_the_listing(class: Class) -> bool {
+    matches!(class, Class::NotFound | Class::Denied | Class::Invalid)
 }

@@ -67,6 +67,18 @@ impl Metrics {
         seconds.inc_by(took.as_secs_f64());
     }
 
+    /// What an attempt at a service took so far, on average.
+    pub fn mean_seconds(&self, service: ServiceKind) -> Option<Duration> {
+        let sum = |name: &str| -> f64 {
+            let families = self.registry.gather();
+            let metrics = families.iter().filter(|f| f.name() == name).flat_map(|f| f.get_metric());
+            let of_service = metrics.filter(|m| m.get_label().iter().any(|l| l.value() == service.word()));
+            of_service.map(|m| m.get_counter().get_value()).sum()
+        };
+        let mean = sum("rosterd_aws_attempt_seconds_total") / sum("rosterd_aws_attempts_total");
+        Duration::try_from_secs_f64(mean).ok()
+    }
+
     /// Counts a retry.
     pub fn retry(&self, service: ServiceKind, operation: &str) {
         self.retries.with_label_values(&[service.word(), operation]).inc();

@@ -126,18 +126,20 @@ fn the_expected_time_is_that_of_the_longest_queue_and_shrinks_with_what_is_done(
     let plan = Plan { targets: vec![target("a", 40, 5), target("b", 20, 5)], ..Plan::default() };
     let pace = |shared: bool| {
         move |target: &str, operation: &str| {
-            let lane = if shared { "one".to_string() } else { target.to_string() };
-            Some(Pace { lane, rate: if operation == "DeleteUser" { 0.5 } else { 10.0 } })
+            let scope = if shared { "one".to_string() } else { target.to_string() };
+            Some(Pace { scope, rate: if operation == "DeleteUser" { 0.5 } else { 10.0 }, latency: None })
         }
     };
     let seconds = |n| Some(Duration::from_secs(n));
     let mut work = Work::of(&plan);
     assert_eq!(work.expected(pace(false)), seconds(10), "5 deletes at one in two seconds");
     assert_eq!(work.expected(pace(true)), seconds(20), "10 deletes in one queue");
-    assert_eq!(work.expected(|_, _| None), None, "nothing is paced");
-    for change in plan.targets.iter().flat_map(|t| &t.changes[t.changes.len() - 5..]) {
-        work.ended(&change.id);
-        work.ended(&change.id);
+    let unpaced = |_: &str, _| Some(Pace { scope: String::new(), rate: f64::INFINITY, latency: None });
+    assert_eq!(work.expected(unpaced), None, "nothing is paced");
+    for target in &plan.targets {
+        for change in &target.changes[target.changes.len() - 5..] {
+            work.ended(&target.target, change);
+        }
     }
     assert_eq!(work.expected(pace(true)), seconds(6), "60 creates at 10 a second");
 }
@@ -168,8 +170,11 @@ async fn a_few_people_of_a_large_account_are_asked_for_by_name_once_they_were_se
     let apply = &["apply", "--yes"][..];
     assert_eq!(reads_of_users(&bench, apply).await, counts(LISTED), "nobody was seen yet");
     assert_eq!(reads_of_users(&bench, apply).await, counts(ASKED));
-    let plan = bench.run(&["plan"]).await.exits(0).says("5 on the roster, 1200 on the target");
-    plan.says("15 in step");
+    let plan = bench.run(&["plan"]).await.exits(0).says("15 in step").text();
+    for target in ["bi  quicksight", "portal  datazone", "research  finspace"] {
+        let line = plan.lines().find(|line| line.starts_with(target)).unwrap_or_default();
+        assert!(line.contains("5 on the roster, 1200 on the target"), "{plan}");
+    }
     assert_eq!(
         reads_of_users(&bench, &["explain", "user0000003"]).await,
         counts(LISTED),
@@ -195,7 +200,27 @@ async fn a_few_people_of_a_large_account_are_asked_for_by_name_once_they_were_se
     assert_eq!(reads_of_users(&bench, apply).await, counts(fallen_back));
     assert_eq!(bench.writes()["quicksight:RegisterUser"], 1);
 
-    // Who may be removed has to be listed.
+    // Whatever differs is looked at in a listing before anything is written.
+    assert_eq!(reads_of_users(&bench, apply).await.get("quicksight:ListUsers"), None, "all in step");
+    bench.sandbox.change(|world| {
+        let account = world.accounts.get_mut(generate::ACCOUNT).unwrap();
+        let users = &mut account.namespaces.get_mut("default").unwrap().users;
+        let user = users.values_mut().find(|user| user.user_name == "user0000001@example.com").unwrap();
+        user.email = "old@example.com".into();
+    });
+    let reads = reads_of_users(&bench, apply).await;
+    assert_eq!((reads["quicksight:DescribeUser"], reads["quicksight:ListUsers"]), (6, 12));
+    assert_eq!(reads.get("datazone:SearchUserProfiles"), None, "the other target is in step");
+    assert_eq!(bench.writes()["quicksight:UpdateUser"], 1);
+
+    // Who is to lose something, or may be removed, has to be listed.
+    let roster = bench.read("roster.toml");
+    bench.write(
+        "roster.toml",
+        &roster.replacen("roles = [\"reader\"]", "roles = [\"reader\"]\nstate = \"suspended\"", 1),
+    );
+    assert_eq!(reads_of_users(&bench, &["plan"]).await["quicksight:ListUsers"], 12);
+    bench.write("roster.toml", &roster);
     let settings = bench.read("rosterd.toml");
     let sync = settings.replace(
         "policy = \"upsert-only\"",
@@ -249,4 +274,37 @@ fn a_listing_is_believed_for_a_day_and_only_while_nothing_else_is_wanted() {
     let known = Known::from([("u0".to_string(), "r/s".to_string())]);
     check(Reading::List, &iam, false, &known, hours(1));
     assert_eq!(choose(&desired(5), false, &known, None, hours(1)), Reading::List);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_stands_for_two_is_always_listed() {
+    let mut world = generate::world(300);
+    let domain = world.domains.get_mut(generate::DOMAIN).unwrap();
+    let twin = rosterd::sandbox::world::Profile {
+        status: "DEACTIVATED".into(),
+        user_name: Some("USER0000001".into()),
+        ..Default::default()
+    };
+    domain.profiles.insert("00000000-0000-4000-9000-000000000001".into(), twin);
+    let bench = Bench::new(world).await;
+    bench.write("rosterd.toml", &generate::settings(&bench.sandbox.url()));
+    bench.write("roster.toml", &generate::roster(2));
+    for pass in 0..3 {
+        let reads = reads_of_users(&bench, &["apply", "--yes"]).await;
+        assert_eq!(reads.get("datazone:GetUserProfile"), None, "pass {pass}: {reads:?}");
+    }
+    assert_eq!(bench.writes(), BTreeMap::new(), "the enabled one is the user's, and in step");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_may_only_list_goes_on_listing() {
+    let knobs =
+        "[[faults]]\non = \"quicksight:DescribeUser\"\nfault = { error = \"AccessDeniedException\" }\n";
+    let bench = Bench::with(generate::world(300), Knobs::from_toml(knobs).unwrap()).await;
+    bench.write("rosterd.toml", &generate::settings(&bench.sandbox.url()));
+    bench.write("roster.toml", &generate::roster(2));
+    for pass in 0..3 {
+        let reads = reads_of_users(&bench, &["apply", "--yes"]).await;
+        assert_eq!(reads["quicksight:ListUsers"], 3, "pass {pass}");
+    }
 }

@@ -62,14 +62,50 @@ async fn a_throttled_call_goes_before_younger_ones_and_those_who_leave_hold_nobo
     tokio::task::yield_now().await;
     gate.throttled(ticket, Some(Duration::from_secs(30)));
     let begun = tokio::time::Instant::now();
-    let first = waiting(1);
-    tokio::task::yield_now().await;
+    // The one who is next leaves; then an older call comes back.
     second.abort();
+    tokio::task::yield_now().await;
+    let first = waiting(1);
     for task in [first, third, fourth] {
         task.await.unwrap();
     }
     assert_eq!(*order.lock().unwrap(), [1, 3, 4]);
     assert!(begun.elapsed() >= Duration::from_secs(30), "nobody goes before the service's own word");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_leaves_while_next_wakes_the_one_after() {
+    let pacer = Pacer::new(Learned::default());
+    let gate = pacer.gate(SCOPE, "UpdateUser", &rates(1.0));
+    let places = Arc::new(Semaphore::new(1));
+    let held = gate.pass(Waiter { target: 0, call: 0 }, &places).await;
+    let waiting = |call: u64| {
+        let (gate, places) = (Arc::clone(&gate), Arc::clone(&places));
+        tokio::spawn(async move { gate.pass(Waiter { target: 0, call }, &places).await.is_some() })
+    };
+    let (next, after) = (waiting(1), waiting(2));
+    // Long enough for its time to have come: it waits for a place.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    next.abort();
+    tokio::task::yield_now().await;
+    drop(held);
+    assert!(tokio::time::timeout(Duration::from_secs(60), after).await.expect("it was woken").unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lowest_ceiling_of_those_who_share_a_lane_holds_for_all() {
+    let pacer = Pacer::new(Learned::default());
+    let capped = Rates { ceiling: [("default".to_string(), 2.0)].into(), ..rates(50.0) };
+    let gate = pacer.gate(SCOPE, "UpdateUser", &rates(50.0));
+    pacer.gate(SCOPE, "UpdateUser", &capped);
+    let places = Semaphore::new(1);
+    let begun = tokio::time::Instant::now();
+    for call in 0..21 {
+        drop(gate.pass(Waiter { target: 0, call }, &places).await);
+    }
+    assert!(begun.elapsed() >= Duration::from_millis(9_500), "{:?}", begun.elapsed());
+    let unlimited = Rates { unlimited: true, ..capped };
+    assert!(pacer.gate("sandbox", "UpdateUser", &unlimited).rate().is_infinite());
 }
 
 #[tokio::test(start_paused = true)]
@@ -150,22 +186,94 @@ fn what_was_learned_ages_is_bounded_and_follows_the_settings() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_apply_remembers_what_it_learned_and_a_broken_file_is_ignored() {
-    let knobs = "[quotas.\"quicksight:RegisterUser\"]\nrate = 100\nburst = 5\n";
+    let knobs = "[quotas.\"quicksight:RegisterUser\"]\nrate = 200\nburst = 20\n";
     let bench = Bench::with(empty_world(), Knobs::from_toml(knobs).unwrap()).await;
     let roster = |users: std::ops::Range<u32>| {
         let people = users.map(|n| format!("[users.u{n}]\nemail = \"u{n}@example.com\"\nroles = [\"r\"]\n"));
         format!("[roles.r]\nquicksight = {{ role = \"READER\" }}\n{}", people.collect::<String>())
     };
-    bench.files(&bi(""), &roster(0..60));
+    bench.files(&bi(""), &roster(0..200));
     bench.apply().await;
     let rates = bench.read("state/rates.json");
     assert!(rates.contains("/quicksight RegisterUser\":{\"knee\":"), "{rates}");
     bench.write("state/rates.json", "{ no");
-    bench.write("roster.toml", &roster(0..61));
+    bench.write("roster.toml", &roster(0..201));
     bench.apply().await.says("rates.json is not what rosterd wrote").says("rates are learned anew");
-    assert_eq!(bench.writes()["quicksight:RegisterUser"], 61 + throttled(&bench), "nobody twice");
+    assert_eq!(bench.writes()["quicksight:RegisterUser"], 201 + throttled(&bench), "nobody twice");
 }
 
 fn throttled(bench: &Bench) -> usize {
     bench.sandbox.calls().iter().filter(|c| c.status == 429 || (c.status == 400 && !c.took_effect)).count()
+}
+
+/// Calls through a door in virtual time: `admits` says whether a call that long after `begun` is let in.
+async fn call(
+    caller: &rosterd::aws::Caller,
+    admits: impl Fn(Duration) -> bool,
+    begun: tokio::time::Instant,
+) -> Result<(), rosterd::aws::Failure> {
+    use aws_sdk_quicksight::error::SdkError;
+    use aws_sdk_quicksight::operation::describe_user::{DescribeUserError, DescribeUserOutput};
+    use aws_sdk_quicksight::types::error::ThrottlingException;
+    use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+    use aws_smithy_types::error::ErrorMetadata;
+
+    let attempt = || async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if admits(begun.elapsed()) {
+            return Ok(DescribeUserOutput::builder().build());
+        }
+        let code = ErrorMetadata::builder().code("ThrottlingException").build();
+        let error = DescribeUserError::ThrottlingException(ThrottlingException::builder().meta(code).build());
+        let status = 429.try_into().expect("a status");
+        Err(SdkError::service_error(error, HttpResponse::new(status, Vec::new().into())))
+    };
+    caller.call("DescribeUser", attempt).await.map(|_| ())
+}
+
+fn door(call_timeout: u64) -> (tokio::sync::watch::Sender<bool>, rosterd::aws::Caller) {
+    use rosterd::aws::call::Resources;
+    use rosterd::aws::{Caller, Door, Limits};
+    use rosterd::service::ServiceKind;
+
+    let (stop, stopping) = tokio::sync::watch::channel(false);
+    let limits = Limits { call_timeout: Duration::from_secs(call_timeout), ..Limits::default() };
+    let door = Door::new(limits, 16, stopping, Learned::default());
+    (stop, Caller::new(door, ServiceKind::QuickSight, SCOPE, rates(20.0), Resources::default()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_call_is_kept_as_long_as_others_are_admitted() {
+    let (_stop, caller) = door(60);
+    let begun = tokio::time::Instant::now();
+    // Nothing for forty seconds, then for ten whatever comes: never nothing for a minute.
+    let admits = |at: Duration| at.as_secs() % 50 >= 40;
+    let calls = (0..16).map(|_| call(&caller, admits, begun));
+    for result in futures_util::future::join_all(calls).await {
+        result.unwrap();
+    }
+    assert!(begun.elapsed() > Duration::from_secs(90), "some waited longer than a call may take");
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_are_throttled_for_good_are_given_up_together() {
+    let (_stop, caller) = door(60);
+    let begun = tokio::time::Instant::now();
+    let calls = (0..16).map(|_| call(&caller, |_| false, begun));
+    for result in futures_util::future::join_all(calls).await {
+        let failure = result.unwrap_err();
+        assert!(failure.message.contains(" attempt"), "{failure}");
+    }
+    // One after the other they would take sixteen minutes.
+    assert!(begun.elapsed() < Duration::from_secs(240), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_single_throttle_after_a_long_rest_is_not_the_end() {
+    let (_stop, caller) = door(60);
+    let begun = tokio::time::Instant::now();
+    call(&caller, |_| true, begun).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let again = tokio::time::Instant::now();
+    call(&caller, |at| at > again - begun + Duration::from_secs(5), begun).await.unwrap();
 }

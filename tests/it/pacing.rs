@@ -29,21 +29,19 @@ struct Row {
     change: Change,
     /// Seconds after the change until the figures count.
     settle: f64,
-    competitor: f64,
     /// The share of admitted calls that is throttled for no reason.
     noise: f64,
 }
 
 fn row(rate: f64, prior: Prior) -> Row {
     let quota = Quota::bucket(rate, rate);
-    Row { quota, prior, calls: 2000, change: Change::None, settle: 0.0, competitor: 0.0, noise: 0.0 }
+    Row { quota, prior, calls: 2000, change: Change::None, settle: 0.0, noise: 0.0 }
 }
 
 enum Event {
     Due,
     Arrival(Ticket),
     Answer(Ticket, bool),
-    Competitor,
     Change(f64),
 }
 
@@ -96,9 +94,6 @@ fn simulate(row: Row, seed: u64) -> (f64, f64) {
         counted_from = at + row.settle;
         agenda.add(at, Event::Change(factor));
     }
-    if row.competitor > 0.0 {
-        agenda.add(0.0, Event::Competitor);
-    }
     let (mut admitted, mut counted, mut throttled, mut last) = (0, 0.0, 0.0, 0.0);
     while let Some(At(now, _, event)) = agenda.events.pop() {
         let leg =
@@ -130,18 +125,13 @@ fn simulate(row: Row, seed: u64) -> (f64, f64) {
             }
             Event::Answer(_, true) => {}
             Event::Answer(ticket, false) => lane.throttled(ticket, Duration::from_secs_f64(now), None),
-            Event::Competitor => {
-                bucket.take(now);
-                let wait = -(1.0 - chance.f64()).ln() / (row.competitor * row.quota.rate);
-                agenda.add(now + wait, Event::Competitor);
-            }
             Event::Change(factor) => {
                 rate *= factor;
                 bucket.set(Quota { rate, burst: (row.quota.burst * factor).max(1.0), ..row.quota }, now);
             }
         }
     }
-    (counted / (rate * (1.0 - row.competitor) * (last - counted_from)), throttled / (counted + throttled))
+    (counted / ((rate - row.quota.competitor) * (last - counted_from)), throttled / (counted + throttled))
 }
 
 /// The row in the median of five seeds.
@@ -180,14 +170,16 @@ fn a_quota_that_changes_is_found_again() {
         check(&format!("{rate}/s halved"), halved, 97.0, 1.0);
         let calls = 4000 + (120.0 * rate) as usize;
         let doubled = Row { change: Change::Times(2.0), settle: 60.0, calls, ..base };
-        check(&format!("{rate}/s doubled"), doubled, 97.0, 1.0);
+        // A minute at 3/s is 180 calls, of which it takes 135 to be sure that nothing changed.
+        check(&format!("{rate}/s doubled"), doubled, if rate < 8.0 { 94.0 } else { 97.0 }, 1.0);
     }
 }
 
 #[test]
 fn a_competitor_is_left_its_share() {
     for (rate, used) in [(8.0, 92.0), (20.0, 95.0), (50.0, 95.0)] {
-        let competed = Row { competitor: 0.3, ..row(rate, Prior::Named(rate)) };
+        let quota = Quota { competitor: 0.3 * rate, ..Quota::bucket(rate, rate) };
+        let competed = Row { quota, ..row(rate, Prior::Named(rate)) };
         check(&format!("{rate}/s, 30 % taken"), competed, used, 2.0);
     }
 }
@@ -247,13 +239,47 @@ fn an_unlimited_lane_never_waits_of_itself() {
 fn a_lane_never_goes_beyond_its_ceiling() {
     for prior in [Prior::Named(10.0), Prior::Blind(10.0), Prior::Learned { prior: 10.0, knee: 40.0 }] {
         let mut lane = Lane::new(prior, 4.0);
+        let mut chance = fastrand::Rng::with_seed(1);
         let mut now = Duration::ZERO;
-        for _ in 0..4000 {
-            now += lane.due(now);
-            lane.send(now);
+        let mut sent: Vec<Duration> = Vec::new();
+        for n in 0..4000 {
+            // Timers that are late, and a throttle now and then.
+            now += lane.due(now) + Duration::from_micros(chance.u64(..9_000));
+            let ticket = lane.send(now);
+            sent.push(now);
+            if n % 500 == 499 {
+                lane.throttled(ticket, now + Duration::from_millis(100), None);
+            }
+            assert!(lane.rate() <= 4.0 && lane.knee().is_none_or(|knee| knee <= 4.0), "{prior:?}");
         }
-        let rate = 3999.0 / now.as_secs_f64();
-        assert!((3.9..=4.0 + 1e-6).contains(&rate), "{prior:?}: {rate}");
+        for window in sent.windows(6) {
+            // Five slots, less what may be caught up with.
+            assert!(window[5] - window[0] >= Duration::from_millis(1_250 - 20), "{prior:?}");
+        }
+    }
+}
+
+#[test]
+fn a_lane_recovers_within_minutes_from_a_time_when_nothing_was_admitted() {
+    for (rate, prior) in [(3.0, Prior::Named(3.0)), (8.0, Prior::Named(8.0)), (20.0, Prior::Blind(10.0))] {
+        let mut lane = Lane::new(prior, f64::INFINITY);
+        let mut bucket = Bucket::new(Quota::bucket(rate, rate), 1);
+        let (mut now, mut recovered) = (0.0, None);
+        let outage = 60.0..120.0;
+        while now < 600.0 && recovered.is_none() {
+            now += lane.due(Duration::from_secs_f64(now)).as_secs_f64();
+            let ticket = lane.send(Duration::from_secs_f64(now));
+            if !bucket.take(now) || outage.contains(&now) {
+                lane.throttled(ticket, Duration::from_secs_f64(now + 0.0001), None);
+            }
+            assert!(
+                !outage.contains(&now) || lane.settled().is_none_or(|knee| knee >= 0.5 * rate),
+                "{rate}/s"
+            );
+            recovered = (now > outage.end && lane.rate() >= 0.8 * rate).then_some(now);
+        }
+        let took = recovered.map(|at| at - outage.end);
+        assert!(took.is_some_and(|seconds| seconds < 300.0), "{rate}/s: {took:?}");
     }
 }
 
@@ -278,7 +304,12 @@ fn a_lane_grows_no_faster_than_what_passes_through_it() {
                 lane.send(now);
             }
             assert!(
-                lane.rate() <= 2.1 * (1000.0 / gap as f64).max(1000.0),
+                lane.rate()
+                    <= (2.1 * 1000.0 / gap as f64).max(if prior == Prior::Blind(10.0) {
+                        0.0
+                    } else {
+                        2000.0
+                    }),
                 "{gap} ms, {prior:?}: {}",
                 lane.rate()
             );

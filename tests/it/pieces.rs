@@ -44,8 +44,14 @@ fn pieces_are_the_whole_and_begin_with_a_user() {
 fn small_and_interleaved_files_stay_whole() {
     assert_eq!(pieces("[users.a]\n").len(), 1);
     let mut text = large(|_, _| {});
-    text += "[users.u0.on.bi]\nuser_name = \"n\"\n";
-    assert_eq!(pieces(&text).len(), 1);
+    assert!(pieces(&text).len() > 1);
+    for continued in ["[users.u0.on.bi]", "[roles.r.targets.bi]", "[groups.g.quicksight]"] {
+        let length = text.len();
+        text += continued;
+        text += "\n";
+        assert_eq!(pieces(&text).len(), 1, "{continued}");
+        text.truncate(length);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,7 +59,8 @@ async fn mistakes_in_any_piece_are_shown_where_they_are() {
     let bench = Bench::new(empty_world()).await;
     let mut text = large(|_, _| {});
     bench.files(&bi(""), &text);
-    bench.run(&["check"]).await.exits(0);
+    let users = text.matches("\n[users.u").count();
+    bench.run(&["check"]).await.exits(0).says(&format!("{users} users"));
     let lines = text.lines().count();
     text += "[users.u3]\nemail = \"again@example.com\"\n[users.last]\nemial = \"last@example.com\"\n";
     bench.files(&bi(""), &text);
@@ -61,4 +68,12 @@ async fn mistakes_in_any_piece_are_shown_where_they_are() {
     let unknown = format!("roster.toml:{}:", lines + 4);
     let ran = bench.run(&["check"]).await.exits(1);
     ran.says("user `u3` is defined twice").says(&again).says("did you mean `email`?").says(&unknown);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_piece_that_is_not_toml_is_one_mistake() {
+    let bench = Bench::new(empty_world()).await;
+    let text = large(|_, _| {}).replacen("role = \"READER\"", "role = READER\"", 1);
+    bench.files(&bi(""), &text);
+    bench.run(&["check"]).await.exits(1).says("roster.toml:2:").never_says("unknown role").never_says("100 ");
 }

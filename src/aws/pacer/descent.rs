@@ -3,7 +3,8 @@
 //! A lane that is throttled slows down; if the quota was the cause, throttles end. If another cause strikes
 //! a few percent of all calls, they go on, and the lane would sink to nothing for no gain. So while it
 //! descends, the share of throttled calls above half of the rate it came from is compared with the share
-//! below. When it is no better below, the rate goes back up and is held there for a while.
+//! below. When it is no better below, the rate goes back up and is held there for a while, then looked at
+//! again. It still sinks over thousands of calls, for what cannot be told apart has to be taken for a quota.
 
 /// So many calls without a throttle end a descent.
 const CALM: f64 = 120.0;

@@ -16,20 +16,21 @@
 //! 3. **Other quotas.** A lane that got far beyond its knee without a throttle searches again. One that is
 //!    throttled there, with nothing gained from a bank, is at a service that banks nothing: from then on
 //!    the knee is just below the rate that was throttled, until throttles come early again.
-//! 4. **Throttles that are no quota** go on however slow the lane gets; [`super::descent`] notices and holds
-//!    the rate.
+//! 4. **Throttles that are no quota** go on however slow the lane gets; [`super::descent`] notices, and keeps
+//!    the rate from sinking to nothing.
 //!
-//! Only the first throttle of those sent before the last cut counts as news; the others were under way.
+//! Only a throttle of a call sent after the last cut is news; the others were under way then.
 
 use std::time::Duration;
 
 use super::descent::Descent;
+use super::search::{BANK_SECONDS, doubling, overshoot};
 use super::throttles::Throttles;
 
 /// The share of the prior a lane starts at.
 const START: f64 = 0.82;
-/// However often it is throttled, a lane keeps this share of its prior.
-const FLOOR: f64 = 0.02;
+/// However often it is throttled, a lane keeps this rate, in calls per second, or its prior.
+const FLOOR: f64 = 0.2;
 /// Calls late by more than this are not caught up with.
 const CATCH_UP: Duration = Duration::from_millis(10);
 /// The time between calls is averaged over so many,
@@ -71,25 +72,10 @@ const EARLY: u8 = 3;
 /// Where nothing is banked, the knee is so far below the rate that was throttled.
 const SHY: f64 = 0.976;
 
-/// A search doubles its rate within so many calls,
-const SEARCH_CALLS: f64 = 4.84;
-/// and so many seconds below the prior,
-const SEARCH_SECONDS_BELOW: f64 = 1.8;
-/// or beyond it.
-const SEARCH_SECONDS: f64 = 2.84;
-/// A search from a guess takes fewer calls,
-const BLIND_CALLS: f64 = 0.75;
-/// and so many seconds at 50 calls a second,
-const BLIND_SECONDS: f64 = 0.57;
-/// more at higher rates by this power of the rate: a fast lane overshoots by more calls.
-const BLIND_POWER: f64 = 0.9;
-/// The bank a service is assumed to have, in seconds of its quota.
-const BANK_SECONDS: f64 = 1.0;
-
 /// What a lane knows of its quota to begin with.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Prior {
-    /// Right within a factor of two, calls per second: documented, or from the settings.
+    /// Documented, or from the settings, in calls per second; taken to be right within a factor of two.
     Named(f64),
     /// Nobody named a rate; a cautious start, calls per second.
     Blind(f64),
@@ -129,6 +115,7 @@ pub struct Lane {
     since: f64,
     stage: Stage,
     patience: f64,
+    settled: Option<f64>,
     /// Whether the service is taken to bank unused calls, and how many throttles in a row spoke for it.
     banks: bool,
     early: u8,
@@ -157,7 +144,7 @@ impl Lane {
         let (named, stage) = match prior {
             Prior::Named(rate) => (rate, Stage::Search { from: None, blind: false, beyond: None }),
             Prior::Blind(rate) => (rate, Stage::Search { from: None, blind: true, beyond: None }),
-            Prior::Learned { prior, knee } => (prior, Stage::Cycle { knee }),
+            Prior::Learned { prior, knee } => (prior, Stage::Cycle { knee: knee.min(ceiling) }),
             Prior::Unlimited => (f64::INFINITY, Stage::Cycle { knee: f64::INFINITY }),
         };
         let rate = match stage {
@@ -176,6 +163,7 @@ impl Lane {
             since: 0.0,
             stage,
             patience: if matches!(prior, Prior::Learned { .. }) { STAY_CALLS } else { PATIENCE },
+            settled: None,
             early: 0,
             banks: true,
             throttles: Throttles::default(),
@@ -188,11 +176,28 @@ impl Lane {
         self.rate
     }
 
+    /// The last knee that calls have passed at: one that was cut at once is the trace of a bad moment.
+    pub fn settled(&self) -> Option<f64> {
+        match self.stage {
+            Stage::Search { beyond: Some(_), .. } => self.knee(),
+            _ => self.settled,
+        }
+    }
+
+    /// Never goes faster than this from now on, in calls per second.
+    pub fn cap(&mut self, ceiling: f64) {
+        self.ceiling = self.ceiling.min(ceiling);
+        self.rate = self.rate.min(self.ceiling);
+        if let Stage::Cycle { knee } = &mut self.stage {
+            *knee = knee.min(self.ceiling);
+        }
+    }
+
     /// The rate at which throttles begin, once there was one.
     pub fn knee(&self) -> Option<f64> {
         match self.stage {
             Stage::Cycle { knee } => Some(knee),
-            Stage::Search { beyond, .. } => beyond,
+            Stage::Search { beyond, .. } => beyond.map(|knee| knee.max(self.rate)),
         }
     }
 
@@ -241,8 +246,11 @@ impl Lane {
         self.throttles.push(ticket.number, ticket.sent);
         if is_news {
             self.cut = Some(now);
+            // Throttles on end show no agreement, only that nothing is let through.
+            if self.since >= DIP_CALLS {
+                self.patience *= 2.0;
+            }
             self.since = 0.0;
-            self.patience *= 2.0;
             self.next = self.next.max(now + Duration::from_secs_f64(PAUSE / self.rate));
         }
     }
@@ -255,6 +263,9 @@ impl Lane {
                 self.rate *= (1.0 / (doubling * self.rate)).exp2();
             }
             Stage::Cycle { knee } => {
+                if self.since >= DIP_CALLS {
+                    self.settled = Some(knee);
+                }
                 let stay = self.stay(knee);
                 let tried = ((self.since - stay) / stay).max(0.0);
                 let factor = if self.since < DIP_CALLS {
@@ -283,12 +294,12 @@ impl Lane {
     fn learn(&mut self, ticket: Ticket) {
         let bounds = self.throttles.bounds(ticket.number, ticket.sent);
         let knee = match self.stage {
-            Stage::Search { beyond: None, blind, from } if self.banks => {
+            Stage::Search { beyond: None, blind, from } => {
                 let (from, before) = from.unwrap_or((ticket.sent, ticket.number));
                 let seconds = ticket.sent.saturating_sub(from).as_secs_f64();
-                let banked = (ticket.number - before) as f64 / (seconds + BANK_SECONDS);
+                let banked = ticket.number.saturating_sub(before) as f64 / (seconds + BANK_SECONDS);
                 let knee = banked.max(ticket.rate / overshoot(doubling(ticket.rate, blind, false)));
-                knee.min(ticket.rate).clamp(bounds.low, bounds.high)
+                knee.min(ticket.rate)
             }
             Stage::Search { .. } => {
                 self.banks = false;
@@ -300,7 +311,7 @@ impl Lane {
                 if self.banks { ticket.rate.clamp(bounds.low, bounds.high) } else { SHY * ticket.rate }
             }
         };
-        let knee = knee.max(self.prior * FLOOR).max(self.descent.floor()).min(self.ceiling);
+        let knee = knee.max(FLOOR.min(self.prior)).max(self.descent.floor()).min(self.ceiling);
         if let Stage::Cycle { knee: before } = self.stage
             && (knee / before).ln().abs() > AGREE
         {
@@ -323,20 +334,4 @@ impl Lane {
             self.banks = self.early >= EARLY;
         }
     }
-}
-
-/// Seconds a search takes to double a rate.
-fn doubling(rate: f64, blind: bool, below_prior: bool) -> f64 {
-    if blind {
-        return (BLIND_CALLS / rate).max(BLIND_SECONDS * (rate / 50.0).powf(BLIND_POWER));
-    }
-    (SEARCH_CALLS / rate).max(if below_prior { SEARCH_SECONDS_BELOW } else { SEARCH_SECONDS })
-}
-
-/// How far a search that doubles in so many seconds gets beyond the quota before the bank is empty: with
-/// `x` the factor, the bank pays for `doubling / ln 2 * (x - 1 - ln x)` seconds of the quota.
-fn overshoot(doubling: f64) -> f64 {
-    let bank = BANK_SECONDS * std::f64::consts::LN_2 / doubling;
-    // The first terms of the inverse; within two percent where searches are.
-    1.0 + (2.0 * bank).sqrt() + bank * 2.0 / 3.0
 }

@@ -2,7 +2,7 @@
 //!
 //! A knee is worth less the older it is: every week without a throttle moves it half of the way (in
 //! logarithms) back to what the lane would have started from; after sixty days it is forgotten. It stays
-//! within a factor of fifty of that start, and it is dropped when the start itself was changed in the
+//! within a factor of fifty of that start, and it does not count when the start itself was changed in the
 //! settings. A file that cannot be read is ignored with a warning: losing it costs a few throttles.
 
 use std::collections::BTreeMap;

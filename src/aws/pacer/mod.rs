@@ -13,6 +13,7 @@ pub mod descent;
 pub mod lane;
 pub mod learned;
 pub mod queue;
+pub mod search;
 pub mod throttles;
 
 use std::collections::{BTreeMap, HashMap};
@@ -55,7 +56,7 @@ impl Rates {
     }
 
     fn ceiling(&self, operation: &str) -> f64 {
-        let of = |name| self.ceiling.get(name).copied();
+        let of = |name| self.ceiling.get(name).copied().filter(|_| !self.unlimited);
         of(operation).or_else(|| of("default")).unwrap_or(f64::INFINITY)
     }
 }
@@ -80,9 +81,11 @@ impl Pacer {
         let gate = gates.entry((scope.to_string(), operation)).or_insert_with(|| {
             let prior = self.learned.prior(scope, operation, rates.prior(operation), Timestamp::now());
             let lane = Lane::new(prior, rates.ceiling(operation));
-            let state = State { lane, queue: Queue::default(), admitted: None };
+            let state = State { lane, queue: Queue::default(), refused: None };
             Arc::new(Gate { start: self.start, state: Mutex::new(state) })
         });
+        // Of several targets that share a lane, each one's ceiling counts.
+        gate.state().lane.cap(rates.ceiling(operation));
         Arc::clone(gate)
     }
 
@@ -90,8 +93,9 @@ impl Pacer {
     pub fn learned(&self, now: Timestamp) -> Learned {
         let mut learned = self.learned.clone();
         for ((scope, operation), gate) in self.gates.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let lane = &gate.state().lane;
-            if let Some(knee) = lane.knee().filter(|knee| knee.is_finite()) {
+            let state = gate.state();
+            let lane = &state.lane;
+            if let Some(knee) = lane.settled() {
                 learned.learn(scope, operation, knee, lane.prior(), now);
             }
         }
@@ -110,7 +114,16 @@ pub struct Gate {
 struct State {
     lane: Lane,
     queue: Queue<Arc<Notify>>,
-    admitted: Option<Instant>,
+    refused: Option<Refused>,
+}
+
+/// How an operation has been throttled since something of it was last admitted.
+#[derive(Debug, Clone, Copy)]
+pub struct Refused {
+    /// The first time.
+    pub since: Instant,
+    /// How often.
+    pub count: u32,
 }
 
 /// Who waits: a target, and the number of its call.
@@ -144,7 +157,8 @@ impl Gate {
                     let place = places.acquire().await.ok()?;
                     let mut state = self.state();
                     let now = self.start.elapsed();
-                    if state.lane.due(now).is_zero() {
+                    let is_next = state.queue.next() == Some((waiter.target, waiter.call));
+                    if is_next && state.lane.due(now).is_zero() {
                         let ticket = state.lane.send(now);
                         state.queue.served(waiter.target);
                         return Some((place, ticket));
@@ -161,17 +175,19 @@ impl Gate {
 
     /// A call was not throttled.
     pub fn admitted(&self) {
-        self.state().admitted = Some(Instant::now());
+        self.state().refused = None;
     }
 
-    /// A call was throttled; says since when nothing was admitted, if ever anything was.
-    pub fn throttled(&self, ticket: Ticket, retry_after: Option<Duration>) -> Option<Instant> {
+    /// A call was throttled.
+    pub fn throttled(&self, ticket: Ticket, retry_after: Option<Duration>) -> Refused {
         let mut state = self.state();
         state.lane.throttled(ticket, self.start.elapsed(), retry_after);
-        state.admitted
+        let refused = state.refused.get_or_insert_with(|| Refused { since: Instant::now(), count: 0 });
+        refused.count += 1;
+        *refused
     }
 
-    /// Calls per second just now; infinite when not paced.
+    /// Calls per second the service is taken to admit; infinite when not paced.
     pub fn rate(&self) -> f64 {
         let state = self.state();
         state.lane.knee().unwrap_or_else(|| state.lane.rate())

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 /// How many throttles are remembered.
-const REMEMBERED: usize = 48;
+const REMEMBERED: usize = 16;
 /// The fractions at both ends, in calls, with room for calls that overtake each other.
 const FRACTIONS: f64 = 2.84;
 /// And for other consumers: this much of the square root of the calls.

@@ -27,7 +27,11 @@ pub fn resolve(view: View<'_>, problems: &mut Problems) -> Desired {
         if let Some(objection) = objection(&identity) {
             view.object(&listed, &objection, problems);
         }
-        let mut key = identity.index_key();
+        // User names of single sign-on are one whatever their case.
+        let mut key = match &identity {
+            Identity::Sso { user_name } => user_name.to_lowercase(),
+            Identity::Iam { .. } => identity.key(),
+        };
         if let Identity::Iam { principal_id: Some(id), .. } = &identity {
             key = format!("{key} {id}");
         }

@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
-use super::index::Index;
+use super::index::{Index, Key};
 use super::reading::Reading;
 use super::{Caused, Ref, State};
 use crate::plan::Subject;
@@ -170,19 +170,10 @@ pub enum Identity {
 }
 
 impl Identity {
-    /// What profiles are compared by: user names of single sign-on without regard to case.
-    pub fn index_key(&self) -> String {
+    fn index_key(&self) -> Key<'_> {
         match self {
-            Identity::Sso { user_name } => user_name.to_lowercase(),
-            Identity::Iam { .. } => self.key(),
-        }
-    }
-
-    /// The user name or the ARN.
-    pub fn name(&self) -> &str {
-        match self {
-            Identity::Sso { user_name } => user_name,
-            Identity::Iam { arn, .. } => arn,
+            Identity::Sso { user_name } => Key::Name(user_name),
+            Identity::Iam { arn, session, .. } => Key::Arn(arn, session.as_deref()),
         }
     }
 
@@ -270,14 +261,18 @@ pub struct Observed {
     by_id: OnceLock<HashMap<String, usize>>,
 }
 
+fn profile_key(profile: &Profile) -> Option<Key<'_>> {
+    Some(profile.identity.index_key())
+}
+
 impl Observed {
-    /// Indexes a complete reading.
+    /// Indexes a reading.
     pub fn new(
         profiles: Vec<Profile>,
         memberships: BTreeMap<String, HashMap<String, Designation>>,
         missing_projects: BTreeSet<String>,
     ) -> Self {
-        let by_key = Index::new(profiles.iter().map(|p| Some(p.identity.name())));
+        let by_key = Index::new(&profiles, profile_key);
         let (reading, by_id) = (Reading::List, OnceLock::new());
         Observed { profiles, by_key, memberships, missing_projects, reading, by_id }
     }
@@ -299,14 +294,12 @@ impl Observed {
 
     /// The profiles a key of a plan or of memory stands for.
     pub fn of_key(&self, key: &str) -> impl Iterator<Item = &Profile> {
-        let arn = key.starts_with("arn:");
-        let name = key.split_once('#').filter(|_| arn).map_or(key, |(arn, _)| arn);
-        let found = self.by_key.positions(name, |at| self.profiles[at].identity.name()).into_iter();
-        // Of user names the case does not count; of ARNs it does.
-        found.map(|at| &self.profiles[at]).filter(move |p| match &p.identity {
-            Identity::Sso { .. } => !arn,
-            identity @ Identity::Iam { .. } => identity.key() == key,
-        })
+        let wanted = match key.split_once('#') {
+            _ if !key.starts_with("arn:") => Key::Name(key),
+            Some((arn, session)) => Key::Arn(arn, Some(session)),
+            None => Key::Arn(key, None),
+        };
+        self.by_key.find(&self.profiles, wanted, profile_key)
     }
 
     /// The profiles of an identity: several where an IAM role was made anew under its old ARN.

@@ -10,7 +10,8 @@ use aws_sdk_datazone::types::{
 use super::{Designation, DesignationKind, Desired, Identity, Observed, Profile, Status};
 use crate::aws::client::DataZone;
 use crate::aws::{Caller, Class, Failure, pages};
-use crate::service::reading::Reading;
+use crate::service::index::is_same;
+use crate::service::reading::{Reading, is_for_the_listing};
 use crate::word::Word;
 
 /// The largest page DataZone gives.
@@ -47,7 +48,7 @@ pub async fn observe(api: &DataZone, desired: &Desired, reading: Reading) -> Res
     Ok(Observed { reading, ..Observed::new(profiles, memberships, missing) })
 }
 
-/// The single sign-on profiles of the roster, by user name; nothing when one is not there under that name.
+/// The single sign-on profiles of the roster, by user name; nothing when one cannot be had that way.
 async fn each(api: &DataZone, desired: &Desired) -> Result<Option<Vec<Profile>>, Failure> {
     const OPERATION: &str = "GetUserProfile";
     let profiles = desired.users.iter().map(|user| async move {
@@ -62,9 +63,11 @@ async fn each(api: &DataZone, desired: &Desired) -> Result<Option<Vec<Profile>>,
                     .set_id(found.id)
                     .set_status(found.status)
                     .set_details(found.details);
-                profile(api, summary.build()).map(Some)
+                let profile = profile(api, OPERATION, summary.build()).ok();
+                Ok(profile.filter(|p| matches!(&p.identity, Identity::Sso { user_name: found } if is_same(found, user_name))))
             }
-            Err(failure) if failure.class == Class::NotFound => Ok(None),
+            // Gone, or not to be asked for: the listing will tell.
+            Err(failure) if is_for_the_listing(failure.class) => Ok(None),
             Err(failure) => Err(failure),
         }
     });
@@ -81,15 +84,15 @@ async fn profiles(api: &DataZone, kind: UserSearchType) -> Result<Vec<Profile>, 
                 request.user_type(kind.clone()).max_results(PAGE).set_next_token(token.clone()).send()
             };
             let page = api.caller.call(OPERATION, call).await?;
-            let profiles = page.items.into_iter().flatten().map(|s| profile(api, s));
+            let profiles = page.items.into_iter().flatten().map(|s| profile(api, OPERATION, s));
             Ok((profiles.collect::<Result<_, _>>()?, page.next_token))
         }
     })
     .await
 }
 
-fn profile(api: &DataZone, summary: UserProfileSummary) -> Result<Profile, Failure> {
-    let odd = |what: String| api.caller.failure("SearchUserProfiles", Class::Invalid, what);
+fn profile(api: &DataZone, operation: &'static str, summary: UserProfileSummary) -> Result<Profile, Failure> {
+    let odd = |what: String| api.caller.failure(operation, Class::Invalid, what);
     let id = summary.id.ok_or_else(|| odd("a profile has no id".into()))?;
     let status = summary.status.as_ref().map_or("", |s| s.as_str());
     let status = Status::parse(status)

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::index::Index;
+use super::index::{Index, Key};
 use super::{Caused, Ref, State};
 use crate::plan::Subject;
 use crate::words;
@@ -196,17 +196,20 @@ pub struct Observed {
     pub groups: BTreeMap<String, Group>,
 }
 
+fn email_key(user: &User) -> Option<Key<'_>> {
+    Some(Key::Name(&user.email))
+}
+
 impl Observed {
     /// Indexes a complete reading.
     pub fn new(users: Vec<User>, groups: BTreeMap<String, Group>) -> Self {
-        let by_email = Index::new(users.iter().map(|u| Some(&*u.email)));
+        let by_email = Index::new(&users, email_key);
         Observed { users, by_email, groups }
     }
 
     /// The user of an address.
     pub fn user(&self, email: &str) -> Option<&User> {
-        let found = self.by_email.positions(email, |at| &self.users[at].email);
-        found.last().map(|&at| &self.users[at])
+        self.by_email.find(&self.users, Key::Name(email), email_key).last()
     }
 
     /// See [`super::Observed::current`].

@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
-use super::index::Index;
+use super::index::{Index, Key};
 use super::reading::Reading;
 use super::{Caused, Ref, State};
 use crate::plan::Subject;
@@ -270,14 +270,18 @@ pub struct Observed {
     by_id: OnceLock<HashMap<String, usize>>,
 }
 
+fn name_key(user: &User) -> Option<Key<'_>> {
+    (user.name != LOST_NAME).then_some(Key::Name(&user.name))
+}
+
 impl Observed {
-    /// Indexes a complete reading.
+    /// Indexes a reading.
     pub fn new(
         users: Vec<User>,
         groups: BTreeMap<String, HashSet<String>>,
         odd: BTreeMap<String, String>,
     ) -> Self {
-        let by_name = Index::new(users.iter().map(|u| Some(&*u.name).filter(|name| *name != LOST_NAME)));
+        let by_name = Index::new(&users, name_key);
         Observed { users, by_name, groups, odd, reading: Reading::List, by_id: OnceLock::new() }
     }
 
@@ -296,7 +300,7 @@ impl Observed {
 
     /// Every user of a name, whatever its case.
     pub fn users_of(&self, name: &str) -> impl Iterator<Item = &User> {
-        self.by_name.positions(name, |at| &self.users[at].name).into_iter().map(|at| &self.users[at])
+        self.by_name.find(&self.users, Key::Name(name), name_key)
     }
 
     /// The user of a name: in exactly this case, or else in whatever case the service keeps it.

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{Desired, ExternalLogin, IdentityType, Observed, Role, User};
 use crate::aws::client::QuickSight;
-use crate::aws::{Class, Failure, pages};
-use crate::service::reading::Reading;
+use crate::aws::{Failure, pages};
+use crate::service::index::is_same;
+use crate::service::reading::{Reading, is_for_the_listing};
 use crate::word::Word;
 
 /// The largest page QuickSight gives.
@@ -46,7 +47,7 @@ pub async fn observe(api: &QuickSight, desired: &Desired, reading: Reading) -> R
     Ok(Observed { reading, ..Observed::new(understood, groups, odd) })
 }
 
-/// The users of the roster, by name; nothing when one is not there under that name.
+/// The users of the roster, by name; nothing when one cannot be had that way.
 async fn each(api: &QuickSight, desired: &Desired) -> Result<Option<Vec<Result<User, Odd>>>, Failure> {
     const OPERATION: &str = "DescribeUser";
     let users = desired.users.iter().map(|user| async move {
@@ -56,8 +57,12 @@ async fn each(api: &QuickSight, desired: &Desired) -> Result<Option<Vec<Result<U
             request.namespace(&api.namespace).user_name(&name).send()
         };
         match api.caller.call(OPERATION, call).await {
-            Ok(found) => Ok(found.user.map(understand)),
-            Err(failure) if failure.class == Class::NotFound => Ok(None),
+            Ok(found) => Ok(found
+                .user
+                .map(self::user)
+                .filter(|found| found.as_ref().is_ok_and(|u| is_same(&u.name, &name)))),
+            // Gone, or not to be asked for: the listing will tell.
+            Err(failure) if is_for_the_listing(failure.class) => Ok(None),
             Err(failure) => Err(failure),
         }
     });
@@ -65,14 +70,9 @@ async fn each(api: &QuickSight, desired: &Desired) -> Result<Option<Vec<Result<U
 }
 
 /// A user this version does not understand, and why.
-struct Odd {
+pub struct Odd {
     name: String,
     why: String,
-}
-
-fn understand(user: aws_sdk_quicksight::types::User) -> Result<User, Odd> {
-    let name = user.user_name.clone();
-    self::user(user).map_err(|why| Odd { name: name.unwrap_or_default(), why })
 }
 
 async fn users(api: &QuickSight) -> Result<Vec<Result<User, Odd>>, Failure> {
@@ -83,20 +83,29 @@ async fn users(api: &QuickSight) -> Result<Vec<Result<User, Odd>>, Failure> {
             request.max_results(PAGE).set_next_token(token.clone()).send()
         };
         let page = api.caller.call(OPERATION, call).await?;
-        Ok((page.user_list.into_iter().flatten().map(understand).collect(), page.next_token))
+        Ok((page.user_list.into_iter().flatten().map(self::user).collect(), page.next_token))
     })
     .await
 }
 
-/// A user as the SDK gives it, or why it cannot be understood.
-pub fn user(user: aws_sdk_quicksight::types::User) -> Result<User, String> {
-    let name = user.user_name.ok_or("it has no user name")?;
-    let principal_id = user.principal_id.or(user.arn).ok_or("it has no principal id")?;
+/// A user as the SDK gives it, as far as it can be understood.
+pub fn user(user: aws_sdk_quicksight::types::User) -> Result<User, Odd> {
+    let name = user.user_name.unwrap_or_default();
+    let odd = |name: String, why: &str| Err(Odd { name, why: why.to_string() });
+    if name.is_empty() {
+        return odd(name, "it has no user name");
+    }
+    let Some(principal_id) = user.principal_id.or(user.arn) else {
+        return odd(name, "it has no principal id");
+    };
     let role = user.role.as_ref().map_or("", |r| r.as_str());
-    let role = Role::parse(role).ok_or_else(|| format!("its role `{role}` is not known to this version"))?;
+    let Some(role) = Role::parse(role) else {
+        return odd(name, &format!("its role `{role}` is not known to this version"));
+    };
     let identity_type = user.identity_type.as_ref().map_or("", |t| t.as_str());
-    let identity_type = IdentityType::parse(identity_type)
-        .ok_or_else(|| format!("its identity type `{identity_type}` is not known to this version"))?;
+    let Some(identity_type) = IdentityType::parse(identity_type) else {
+        return odd(name, &format!("its identity type `{identity_type}` is not known to this version"));
+    };
     let id = user.external_login_id.unwrap_or_default();
     let external_login = match user.external_login_federation_provider_type.as_deref() {
         Some("COGNITO") => Some(ExternalLogin::Cognito { id }),
