@@ -17,7 +17,7 @@
 //! * [`cli`]: one file a command.
 //!
 //! What must stay true: a dry run is a pass that does not call apply; mutating calls exist in
-//! `service/*/apply.rs` only; an observation is complete or an error; a second pass after a successful one
+//! `service/*/apply.rs` only; an observation is complete or an error, and a write is planned from a listing only; a second pass after a successful one
 //! plans nothing; the same inputs give the same bytes; one failing change, user or target stops no other;
 //! every write leaves an audit line.
 

@@ -143,6 +143,7 @@ pub fn guard(target: &Target, diff: Diff, circumstances: Circumstances<'_>) -> T
         service: target.kind(),
         place: target.place(),
         policy: rules.policy,
+        by_name: false,
         population,
         listed,
         in_step,

@@ -27,7 +27,10 @@ pub struct TargetPlan {
     pub place: String,
     /// The policy in force.
     pub policy: guard::Policy,
-    /// Principals the target holds.
+    /// Only those on the roster were asked for, by name: nobody differs, and the others were not looked at.
+    #[serde(default)]
+    pub by_name: bool,
+    /// Principals the target holds; when it was last listed, where `by_name`.
     pub population: usize,
     /// Roster users on the target.
     pub listed: usize,

@@ -42,8 +42,13 @@ pub fn text(plan: &Plan, expected: Option<Duration>) -> String {
 fn text_target(out: &mut String, target: &TargetPlan) {
     let _ = writeln!(
         out,
-        "{BOLD}{}{BOLD:#}  {}  {DIM}policy {}, {} on the roster, {} on the target{DIM:#}",
-        target.target, target.place, target.policy, target.listed, target.population
+        "{BOLD}{}{BOLD:#}  {}  {DIM}policy {}, {} on the roster, {} on the target{}{DIM:#}",
+        target.target,
+        target.place,
+        target.policy,
+        target.listed,
+        target.population,
+        if target.by_name { " when last listed" } else { "" }
     );
     let mut principal = "";
     for change in target.changes.iter().take(LINES_MAX) {

@@ -90,7 +90,9 @@ pub fn plan(
             Ok(observed) => {
                 let known = memory.principals.get(&target.name).unwrap_or(&nobody);
                 if let Some(diff) = service::diff(&target.name, desired, observed, known) {
-                    plan.targets.push(guard::guard(target, diff, circumstances));
+                    let by_name = !observed.is_listing();
+                    let guarded = guard::guard(target, diff, circumstances);
+                    plan.targets.push(TargetPlan { by_name, ..guarded });
                 }
             }
             Err(failure) => plan.unobserved.push(Unobserved {

@@ -1,4 +1,4 @@
-//! The three services, one slice each: `mod.rs` the types, `observe.rs` the complete reading,
+//! The three services, one slice each: `mod.rs` the types, `observe.rs` the reading,
 //! `diff.rs` the pure comparison, `apply.rs` the writes. Their `observe` and `apply` are the only
 //! places beside `aws/` that import an SDK.
 //!

@@ -160,6 +160,7 @@ fn plan(changes: Vec<Change>) -> Plan {
         service: rosterd::service::ServiceKind::QuickSight,
         place: "quicksight 123456789012/default us-east-1".into(),
         policy: rosterd::plan::guard::Policy::Sync,
+        by_name: false,
         population: 0,
         listed: 0,
         in_step: 0,

@@ -229,7 +229,7 @@ pub struct Desired {
     pub users: Vec<DesiredUser>,
     /// The projects any role names: the only ones whose memberships are read.
     pub projects: BTreeSet<String>,
-    /// Unlisted profiles matter (policy `sync`), so both kinds of profile are listed.
+    /// Unlisted profiles matter (policy `sync`).
     pub all_profiles: bool,
 }
 
