@@ -390,3 +390,33 @@ async fn what_a_created_object_is_needed_for_waits_for_it() {
     assert!(at("finspace:CreatePermissionGroup") < at("finspace:AssociateUserToPermissionGroup"));
     assert!(at("finspace:CreateUser") < at("finspace:AssociateUserToPermissionGroup"));
 }
+
+#[test]
+fn keys_are_found_whatever_their_case_and_arns_exactly() {
+    use rosterd::service::index::{Index, Key};
+
+    let long = "x".repeat(200);
+    let names = ["Alice", "alice", "K", "ΟΔΟΣ", &long, "", "N/A"];
+    fn of<'s>(name: &'s &str) -> Option<Key<'s>> {
+        (*name != "N/A").then_some(Key::Name(name))
+    }
+    let index = Index::new(&names, of);
+    let find = |wanted: &str| index.find(&names, Key::Name(wanted), of).copied().collect::<Vec<_>>();
+    assert_eq!(find("ALICE"), ["Alice", "alice"], "in their order");
+    assert_eq!(find("\u{212a}"), ["K"], "the Kelvin sign is a k");
+    assert_eq!(find("οδος"), ["ΟΔΟΣ"]);
+    assert_eq!(find(&long.to_uppercase()), [&long]);
+    assert_eq!(find("n/a"), [""; 0]);
+    assert_eq!(find("bob"), [""; 0]);
+
+    let arn = "arn:aws:iam::111122223333:role/R";
+    let sessions =
+        [(arn, Some("a")), (arn, None), (arn, Some("b")), ("arn:aws:iam::111122223333:role/r", Some("a"))];
+    fn session_key<'t>(&(arn, session): &'t (&str, Option<&str>)) -> Option<Key<'t>> {
+        Some(Key::Arn(arn, session))
+    }
+    let index = Index::new(&sessions, session_key);
+    let found = |session| index.find(&sessions, Key::Arn(arn, session), session_key).count();
+    assert_eq!((found(Some("a")), found(None), found(Some("A"))), (1, 1, 0));
+    assert_eq!(index.find(&sessions, Key::Name(arn), session_key).count(), 0);
+}
