@@ -186,20 +186,20 @@ fn what_was_learned_ages_is_bounded_and_follows_the_settings() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_apply_remembers_what_it_learned_and_a_broken_file_is_ignored() {
-    let knobs = "[quotas.\"quicksight:RegisterUser\"]\nrate = 200\nburst = 20\n";
+    let knobs = "[quotas.\"quicksight:RegisterUser\"]\nrate = 60\nburst = 5\n";
     let bench = Bench::with(empty_world(), Knobs::from_toml(knobs).unwrap()).await;
     let roster = |users: std::ops::Range<u32>| {
         let people = users.map(|n| format!("[users.u{n}]\nemail = \"u{n}@example.com\"\nroles = [\"r\"]\n"));
         format!("[roles.r]\nquicksight = {{ role = \"READER\" }}\n{}", people.collect::<String>())
     };
-    bench.files(&bi(""), &roster(0..200));
+    bench.files(&bi(""), &roster(0..150));
     bench.apply().await;
     let rates = bench.read("state/rates.json");
     assert!(rates.contains("/quicksight RegisterUser\":{\"knee\":"), "{rates}");
     bench.write("state/rates.json", "{ no");
-    bench.write("roster.toml", &roster(0..201));
+    bench.write("roster.toml", &roster(0..151));
     bench.apply().await.says("rates.json is not what rosterd wrote").says("rates are learned anew");
-    assert_eq!(bench.writes()["quicksight:RegisterUser"], 201 + throttled(&bench), "nobody twice");
+    assert_eq!(bench.writes()["quicksight:RegisterUser"], 151 + throttled(&bench), "nobody twice");
 }
 
 fn throttled(bench: &Bench) -> usize {

@@ -29,8 +29,12 @@ use super::throttles::Throttles;
 
 /// The share of the prior a lane starts at.
 const START: f64 = 0.82;
-/// However often it is throttled, a lane keeps this rate, in calls per second, or its prior.
-const FLOOR: f64 = 0.2;
+/// However often it is throttled, a lane keeps this share of its prior,
+const FLOOR: f64 = 0.02;
+/// but no less than this in calls per second (or its prior),
+const FLOOR_MIN: f64 = 0.2;
+/// and no more than this, should the prior be far too high.
+const FLOOR_MAX: f64 = 20.0;
 /// Calls late by more than this are not caught up with.
 const CATCH_UP: Duration = Duration::from_millis(10);
 /// The time between calls is averaged over so many,
@@ -311,7 +315,10 @@ impl Lane {
                 if self.banks { ticket.rate.clamp(bounds.low, bounds.high) } else { SHY * ticket.rate }
             }
         };
-        let knee = knee.max(FLOOR.min(self.prior)).max(self.descent.floor()).min(self.ceiling);
+        let knee = knee
+            .max((self.prior * FLOOR).clamp(FLOOR_MIN, FLOOR_MAX).min(self.prior))
+            .max(self.descent.floor())
+            .min(self.ceiling);
         if let Stage::Cycle { knee: before } = self.stage
             && (knee / before).ln().abs() > AGREE
         {
