@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
@@ -36,19 +37,7 @@ pub struct Memory {
 impl Memory {
     /// What was saved; nothing when there is none or it cannot be read.
     pub fn load(state_dir: &Path) -> Memory {
-        let path = state_dir.join(FILE);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Memory::default(),
-            Err(e) => {
-                warn!("cannot read {}: {e}; going on without it", path.display());
-                return Memory::default();
-            }
-        };
-        serde_json::from_str(&text).unwrap_or_else(|e| {
-            warn!("{} is not what rosterd wrote ({e}); going on without it", path.display());
-            Memory::default()
-        })
+        load(&state_dir.join(FILE), "going on without it")
     }
 
     /// What still holds when a target's name stands for another place now.
@@ -70,6 +59,22 @@ impl Memory {
         let text = serde_json::to_string(self).map_err(|e| e.to_string())?;
         write_private(&state_dir.join(FILE), &text)
     }
+}
+
+/// What was saved; nothing, with a warning of what follows, where it cannot be read.
+pub fn load<T: Default + DeserializeOwned>(path: &Path, follows: &str) -> T {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return T::default(),
+        Err(e) => {
+            warn!("cannot read {}: {e}; {follows}", path.display());
+            return T::default();
+        }
+    };
+    serde_json::from_str(&text).unwrap_or_else(|e| {
+        warn!("{} is not what rosterd wrote ({e}); {follows}", path.display());
+        T::default()
+    })
 }
 
 /// Writes a file that only its owner may read, whole or not at all: to a neighbour first, then renamed.

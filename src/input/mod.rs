@@ -1,7 +1,8 @@
 //! Reading the TOML files a person writes: where each value stands, and every mistake at once.
 //!
 //! [`source`] keeps the texts and turns problems into messages with file, line, column and a caret;
-//! [`table`] walks a parsed TOML table key by key; [`pieces`] cuts a large file. Nothing here knows what a roster or a target is.
+//! [`table`] walks a parsed TOML table key by key; [`pieces`] cuts a large file. Nothing here knows what a
+//! roster or a target is.
 
 pub mod pieces;
 pub mod rules;

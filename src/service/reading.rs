@@ -29,6 +29,16 @@ pub enum Reading {
     },
 }
 
+impl Reading {
+    /// How many principals there are, so many having been read.
+    pub fn population(self, read: usize) -> usize {
+        match self {
+            Reading::List => read,
+            Reading::Each { population } => population,
+        }
+    }
+}
+
 /// What a listing took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
@@ -44,9 +54,9 @@ impl Listing {
     /// Of an observation; nothing where it was no listing, or showed a name of the roster more than once:
     /// asked for by that name, the service would show one of them.
     pub fn of(observed: &Observed, desired: &Desired, at: Timestamp) -> Option<Listing> {
-        let (reading, pages, population) = match observed {
-            Observed::DataZone(o) => (o.reading, o.pages(), o.profiles.len()),
-            Observed::QuickSight(o) => (o.reading, o.pages(), o.users.len()),
+        let (pages, population) = match observed {
+            Observed::DataZone(o) => (o.pages(), o.profiles.len()),
+            Observed::QuickSight(o) => (o.pages(), o.users.len()),
             Observed::FinSpace(_) => return None,
         };
         let is_one_each = match (observed, desired) {
@@ -58,7 +68,7 @@ impl Listing {
             }
             _ => false,
         };
-        (reading == Reading::List && is_one_each).then_some(Listing { pages, population, at })
+        (observed.is_listing() && is_one_each).then_some(Listing { pages, population, at })
     }
 }
 

@@ -69,8 +69,8 @@ impl Metrics {
 
     /// What an attempt at a service took so far, on average.
     pub fn mean_seconds(&self, service: ServiceKind) -> Option<Duration> {
+        let families = self.registry.gather();
         let sum = |name: &str| -> f64 {
-            let families = self.registry.gather();
             let metrics = families.iter().filter(|f| f.name() == name).flat_map(|f| f.get_metric());
             let of_service = metrics.filter(|m| m.get_label().iter().any(|l| l.value() == service.word()));
             of_service.map(|m| m.get_counter().get_value()).sum()

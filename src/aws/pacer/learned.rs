@@ -10,10 +10,9 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tracing::warn;
 
 use super::lane::Prior;
-use crate::state::write_private;
+use crate::state::{self, write_private};
 
 /// The file's name in `state_dir`.
 const FILE: &str = "rates.json";
@@ -43,25 +42,9 @@ struct Rate {
 impl Learned {
     /// What was saved and still holds.
     pub fn load(state_dir: &Path, now: Timestamp) -> Learned {
-        let path = state_dir.join(FILE);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Learned::default(),
-            Err(e) => {
-                warn!("cannot read {}: {e}; rates are learned anew", path.display());
-                return Learned::default();
-            }
-        };
-        match serde_json::from_str::<Learned>(&text) {
-            Ok(mut learned) => {
-                learned.rates.retain(|_, rate| rate.holds(now));
-                learned
-            }
-            Err(e) => {
-                warn!("{} is not what rosterd wrote ({e}); rates are learned anew", path.display());
-                Learned::default()
-            }
-        }
+        let mut learned: Learned = state::load(&state_dir.join(FILE), "rates are learned anew");
+        learned.rates.retain(|_, rate| rate.holds(now));
+        learned
     }
 
     /// Saves, whole or not at all.

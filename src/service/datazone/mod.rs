@@ -286,10 +286,7 @@ impl Observed {
 
     /// How many profiles the domain has.
     pub fn population(&self) -> usize {
-        match self.reading {
-            Reading::List => self.profiles.len(),
-            Reading::Each { population } => population,
-        }
+        self.reading.population(self.profiles.len())
     }
 
     /// The profiles a key of a plan or of memory stands for.

@@ -292,10 +292,7 @@ impl Observed {
 
     /// How many users the namespace has.
     pub fn population(&self) -> usize {
-        match self.reading {
-            Reading::List => self.users.len(),
-            Reading::Each { population } => population,
-        }
+        self.reading.population(self.users.len())
     }
 
     /// Every user of a name, whatever its case.
