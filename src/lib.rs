@@ -24,6 +24,7 @@
 pub mod aws;
 pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod input;
 pub mod plan;
 pub mod reconcile;

@@ -54,6 +54,21 @@ impl Memory {
         self
     }
 
+    /// What is remembered of one target.
+    pub fn of_target(&self, target: &str) -> Memory {
+        fn one<T: Clone>(all: &BTreeMap<String, T>, target: &str) -> BTreeMap<String, T> {
+            all.get(target).map(|value| (target.to_string(), value.clone())).into_iter().collect()
+        }
+        let prefix = format!("{target}/");
+        let clocks = self.clocks.range(prefix.clone()..).take_while(|(id, _)| id.starts_with(&prefix));
+        Memory {
+            places: one(&self.places, target),
+            principals: one(&self.principals, target),
+            clocks: clocks.map(|(id, at)| (id.clone(), *at)).collect(),
+            listings: one(&self.listings, target),
+        }
+    }
+
     /// Saves, whole or not at all.
     pub fn save(&self, state_dir: &Path) -> Result<(), String> {
         let text = serde_json::to_string(self).map_err(|e| e.to_string())?;

@@ -156,10 +156,11 @@ async fn fixed(row: &Row, client: Client, factor: f64) {
 
 async fn door(row: &Row, client: Client) -> Option<()> {
     let (_stop, stopping) = watch::channel(false);
-    let door = Door::new(Limits::default(), row.workers(), stopping, Learned::default());
+    let door = Door::new(row.workers(), stopping, Learned::default());
     let start = row.prior.map(|prior| ("default".to_string(), prior)).into_iter().collect();
     let rates = Rates { start, ..Rates::default() };
-    let caller = Caller::new(door, ServiceKind::QuickSight, "bench", rates, Resources::default());
+    let caller =
+        Caller::new(door, ServiceKind::QuickSight, "bench", rates, Resources::default(), Limits::default());
     let account = crate::rows::ACCOUNT;
     // The door tries again by itself; what it gives up counts.
     let lost = Arc::new(AtomicUsize::new(0));

@@ -8,8 +8,9 @@
 //! The closure builds the request anew for each attempt, so what has to stay the same across attempts
 //! (a client token) is made before it.
 
+use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,9 +18,11 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::request_id::RequestId;
+use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
-use tracing::{Instrument as _, debug, info_span, warn};
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span, debug, info_span, warn};
 
 use super::classify::{self, Class, Failure};
 use super::pacer::learned::Learned;
@@ -57,8 +60,7 @@ pub struct Door {
     /// Says when a call may go out.
     pub pacer: Pacer,
     /// Counts attempts.
-    pub metrics: Metrics,
-    limits: Limits,
+    pub metrics: Arc<Metrics>,
     places: Semaphore,
     stop: watch::Receiver<bool>,
     /// Calls so far, and targets: their numbers say who goes first.
@@ -68,34 +70,15 @@ pub struct Door {
 
 impl Door {
     /// A door with `concurrency` places, which lets nothing out once `stop` holds true.
-    pub fn new(
-        limits: Limits,
-        concurrency: usize,
-        stop: watch::Receiver<bool>,
-        learned: Learned,
-    ) -> Arc<Self> {
+    pub fn new(concurrency: usize, stop: watch::Receiver<bool>, learned: Learned) -> Arc<Self> {
         Arc::new(Door {
             pacer: Pacer::new(learned),
-            metrics: Metrics::default(),
-            limits,
+            metrics: Arc::default(),
             places: Semaphore::new(concurrency.max(1)),
             stop,
             calls: AtomicU64::new(0),
             targets: AtomicUsize::new(0),
         })
-    }
-
-    /// True once no new call is to start.
-    pub fn is_stopping(&self) -> bool {
-        *self.stop.borrow()
-    }
-
-    async fn stopped(&self) {
-        let mut stop = self.stop.clone();
-        if stop.wait_for(|stop| *stop).await.is_err() {
-            // Nobody is left who could say stop.
-            std::future::pending::<()>().await;
-        }
     }
 }
 
@@ -118,9 +101,25 @@ pub struct Caller {
     scope: Arc<str>,
     rates: Arc<Rates>,
     resources: Arc<Resources>,
-    trace: Option<Arc<Mutex<Vec<String>>>>,
+    limits: Limits,
+    /// For the metric.
+    pub expiry: Expiry,
+    /// Says when this target alone is to stop.
+    stop: Option<watch::Receiver<bool>>,
+    trace: Option<Arc<Trace>>,
     /// Half-done work is finished even when rosterd is told to stop.
     committed: bool,
+}
+
+/// When the credentials expire that calls were last signed with; nothing where they do not, or none was.
+pub type Expiry = Arc<Mutex<Option<Timestamp>>>;
+
+/// What became of the requests of one action.
+#[derive(Debug, Default)]
+struct Trace {
+    ids: Mutex<Vec<String>>,
+    /// One of them went out.
+    sent: AtomicBool,
 }
 
 /// So many throttles in a row, at least, before calls of an operation are given up.
@@ -136,6 +135,7 @@ impl Caller {
         scope: &str,
         rates: Rates,
         resources: Resources,
+        limits: Limits,
     ) -> Self {
         Caller {
             target: door.targets.fetch_add(1, Ordering::Relaxed),
@@ -144,6 +144,9 @@ impl Caller {
             scope: scope.into(),
             rates: Arc::new(rates),
             resources: Arc::new(resources),
+            limits,
+            expiry: Expiry::default(),
+            stop: None,
             trace: None,
             committed: false,
         }
@@ -157,7 +160,22 @@ impl Caller {
     /// The ids AWS gave the requests since [`Caller::traced`].
     pub fn request_ids(&self) -> Vec<String> {
         let trace = self.trace.as_ref();
-        trace.map_or_else(Vec::new, |t| t.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        trace.map_or_else(Vec::new, |t| t.ids.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    /// True when a request went out since [`Caller::traced`], answered or not.
+    pub fn has_sent(&self) -> bool {
+        self.trace.as_ref().is_some_and(|t| t.sent.load(Ordering::Relaxed))
+    }
+
+    /// The same, letting nothing out once `stop` holds true either.
+    pub fn until(&self, stop: watch::Receiver<bool>) -> Self {
+        Caller { stop: Some(stop), ..self.clone() }
+    }
+
+    /// True once no new call is to start.
+    pub fn is_stopping(&self) -> bool {
+        *self.door.stop.borrow() || self.stop.as_ref().is_some_and(|stop| *stop.borrow())
     }
 
     /// The same for the second half of an action that must not stay half done.
@@ -211,7 +229,7 @@ impl Caller {
         E: ProvideErrorMetadata + std::error::Error + 'static,
         Fut: Future<Output = Result<O, SdkError<E, HttpResponse>>>,
     {
-        let span = info_span!("call", service = %self.service, operation);
+        let span = info_span!("call", service = %self.service, operation, request_id = Empty);
         self.attempts(operation, attempt).instrument(span).await
     }
 
@@ -246,9 +264,13 @@ impl Caller {
                 return Err(Failure { uncertain, ..stopped });
             };
             let sent = Instant::now();
-            let last = deadline.map_or(sent + door.limits.call_timeout, |last| last + (sent - queued));
+            door.metrics.waited(self.service, operation, sent - queued);
+            if let Some(trace) = &self.trace {
+                trace.sent.store(true, Ordering::Relaxed);
+            }
+            let last = deadline.map_or(sent + self.limits.call_timeout, |last| last + (sent - queued));
             deadline = Some(last);
-            let answer = tokio::time::timeout(door.limits.attempt_timeout, attempt()).await;
+            let answer = tokio::time::timeout(self.limits.attempt_timeout, attempt()).await;
             drop(place);
             let mut failure = match answer {
                 Ok(Ok(output)) => {
@@ -276,7 +298,7 @@ impl Caller {
                     let refused = gate.throttled(ticket, failure.retry_after);
                     throttles += 1;
                     let out_of_time =
-                        refused.count >= THROTTLES_MIN && refused.since.elapsed() >= door.limits.call_timeout;
+                        refused.count >= THROTTLES_MIN && refused.since.elapsed() >= self.limits.call_timeout;
                     // The gate holds the call back, unless it holds nothing back.
                     let wait = if gate.rate().is_finite() { Duration::ZERO } else { waits.next_wait() };
                     (wait, out_of_time)
@@ -293,7 +315,7 @@ impl Caller {
                 }
             };
             // A slow quota is no reason to give up.
-            let out_of_attempts = failure.class != Class::Throttle && number >= door.limits.attempts;
+            let out_of_attempts = failure.class != Class::Throttle && number >= self.limits.attempts;
             if failure.class != Class::Throttle || out_of_time {
                 self.remember(failure.request_id.as_deref());
             }
@@ -318,7 +340,16 @@ impl Caller {
         if self.committed {
             std::future::pending::<()>().await;
         }
-        self.door.stopped().await;
+        let own = async {
+            match &self.stop {
+                Some(stop) => stopped(stop.clone()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = stopped(self.door.stop.clone()) => {}
+            () = own => {}
+        }
     }
 
     /// Where this target's calls of an operation queue, and their pace.
@@ -327,15 +358,34 @@ impl Caller {
         Pace { scope: self.scope.to_string(), rate: self.gate(operation).rate(), latency }
     }
 
+    /// Which service it calls.
+    pub fn service(&self) -> ServiceKind {
+        self.service
+    }
+
+    /// Calls per second of each operation called so far; infinite where not paced.
+    pub fn rates(&self) -> BTreeMap<&'static str, f64> {
+        self.door.pacer.rates(&self.scope)
+    }
+
     /// The gate of one of this target's operations.
     pub fn gate(&self, operation: &'static str) -> Arc<Gate> {
         self.door.pacer.gate(&self.scope, operation, &self.rates)
     }
 
     fn remember(&self, request_id: Option<&str>) {
-        if let (Some(trace), Some(id)) = (&self.trace, request_id) {
-            trace.lock().unwrap_or_else(PoisonError::into_inner).push(id.to_string());
+        let Some(id) = request_id else { return };
+        Span::current().record("request_id", id);
+        if let Some(trace) = &self.trace {
+            trace.ids.lock().unwrap_or_else(PoisonError::into_inner).push(id.to_string());
         }
+    }
+}
+
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        // Nobody is left who could say stop.
+        std::future::pending::<()>().await;
     }
 }
 

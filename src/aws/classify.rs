@@ -178,15 +178,21 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// What went wrong, without the advice.
+    pub fn what(&self) -> String {
+        let call = format!("{} {}", self.service.title(), self.operation);
+        match (&self.code, self.status) {
+            (Some(code), _) => format!("{call} answered {code}: {}", self.message),
+            (None, Some(status)) => format!("{call} answered {status}: {}", self.message),
+            (None, None) => format!("{call}: {}", self.message),
+        }
+    }
+}
+
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.service.title(), self.operation)?;
-        match (&self.code, self.status) {
-            (Some(code), _) => write!(f, " answered {code}: {}", self.message)?,
-            (None, Some(status)) => write!(f, " answered {status}: {}", self.message)?,
-            (None, None) => write!(f, ": {}", self.message)?,
-        }
-        write!(f, "; {}", self.advice())
+        write!(f, "{}; {}", self.what(), self.advice())
     }
 }
 

@@ -3,17 +3,21 @@
 //! The endpoint is, in this order: the sandbox, `endpoint_url` of the target, the SDK's own settings
 //! (`AWS_ENDPOINT_URL_QUICKSIGHT` and the like), AWS.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 
-use super::call::{Caller, Door, Limits, Resources};
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::call::{Caller, Door, Expiry, Limits, Resources};
 use super::pacer::Rates;
 use crate::config::{Service, Target};
 
@@ -74,24 +78,30 @@ impl Api {
         }
     }
 
-    /// The same clients, remembering the request ids of their calls.
-    pub fn traced(&self) -> Api {
+    /// The same clients through another caller.
+    fn with(&self, caller: Caller) -> Api {
         let mut api = self.clone();
         match &mut api {
-            Api::DataZone(a) => a.caller = a.caller.traced(),
-            Api::QuickSight(a) => a.caller = a.caller.traced(),
-            Api::FinSpace(a) => a.caller = a.caller.traced(),
+            Api::DataZone(a) => a.caller = caller,
+            Api::QuickSight(a) => a.caller = caller,
+            Api::FinSpace(a) => a.caller = caller,
         }
         api
     }
 
+    /// The same clients, remembering the request ids of their calls.
+    pub fn traced(&self) -> Api {
+        self.with(self.caller().traced())
+    }
+
+    /// The same clients, letting nothing out once `stop` holds true.
+    pub fn until(&self, stop: watch::Receiver<bool>) -> Api {
+        self.with(self.caller().until(stop))
+    }
+
     /// The ids AWS gave the requests since [`Api::traced`].
     pub fn request_ids(&self) -> Vec<String> {
-        match self {
-            Api::DataZone(a) => a.caller.request_ids(),
-            Api::QuickSight(a) => a.caller.request_ids(),
-            Api::FinSpace(a) => a.caller.request_ids(),
-        }
+        self.caller().request_ids()
     }
 }
 
@@ -110,6 +120,7 @@ pub async fn connect(
     door: &Arc<Door>,
 ) -> Api {
     let sdk = sdk_config(target, sandbox, http, limits).await;
+    let (sdk, expiry) = watched(sdk);
     let endpoint = sandbox.map(str::to_string).or_else(|| target.access.endpoint_url.clone());
     let rates =
         Rates { start: target.pace.clone(), ceiling: target.max_pace.clone(), unlimited: sandbox.is_some() };
@@ -119,7 +130,8 @@ pub async fn connect(
         _ => format!("{:?}/{:?}", target.access.profile, target.access.assume_role),
     };
     let scope = format!("{account}/{}/{}", target.region, target.kind());
-    let caller = Caller::new(Arc::clone(door), target.kind(), &scope, rates, resources(target));
+    let mut caller = Caller::new(Arc::clone(door), target.kind(), &scope, rates, resources(target), limits);
+    caller.expiry = expiry;
     match &target.service {
         Service::DataZone { domain_id } => {
             let mut config = aws_sdk_datazone::config::Builder::from(&sdk);
@@ -165,6 +177,34 @@ fn resources(target: &Target) -> Resources {
     Resources { users, groups }
 }
 
+/// Notes when the credentials expire that calls are signed with.
+#[derive(Debug)]
+struct Watched {
+    provider: SharedCredentialsProvider,
+    expiry: Expiry,
+}
+
+impl ProvideCredentials for Watched {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            let credentials = self.provider.provide_credentials().await?;
+            let expiry = credentials.expiry().and_then(|at| Timestamp::try_from(at).ok());
+            *self.expiry.lock().unwrap_or_else(PoisonError::into_inner) = expiry;
+            Ok(credentials)
+        })
+    }
+}
+
+fn watched(sdk: SdkConfig) -> (SdkConfig, Expiry) {
+    let expiry = Expiry::default();
+    let Some(provider) = sdk.credentials_provider() else { return (sdk, expiry) };
+    let watched = SharedCredentialsProvider::new(Watched { provider, expiry: Arc::clone(&expiry) });
+    (sdk.into_builder().credentials_provider(watched).build(), expiry)
+}
+
 async fn sdk_config(
     target: &Target,
     sandbox: Option<&str>,
@@ -197,6 +237,5 @@ async fn sdk_config(
         assume = assume.external_id(external_id);
     }
     let provider = assume.build().await;
-    let shared = aws_credential_types::provider::SharedCredentialsProvider::new(provider);
-    base.into_builder().credentials_provider(shared).build()
+    base.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
 }

@@ -13,6 +13,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 
+use super::context::Intent;
 use super::observe::{Pass, Purpose, outlook};
 use super::{Exit, TargetOptions, shell};
 use crate::plan::cost::Work;
@@ -47,7 +48,7 @@ pub async fn run(config: &Path, options: Options) -> anyhow::Result<Exit> {
         bail!("the plan was made on {made} and would be applied to {now}; make the plan again");
     }
     let purpose = saved.as_ref().map_or(Purpose::Roster, |s| Purpose::Saved(&s.plan));
-    let pass = Pass::begin(config, &options.targets, purpose).await?;
+    let pass = Pass::begin(config, &options.targets, purpose, Intent::Write).await?;
     // What the roster asks for, where that is not the plan to be applied.
     let pending = saved.is_some().then(|| pass.plan(options.force_removals));
     let (plan, moved, hash) = match saved {
@@ -138,8 +139,7 @@ async fn carry_out(pass: &Pass, plan: &Plan, hash: &str) -> anyhow::Result<Repor
             bar.suspend(|| anstream::println!("{line}"));
         }
     };
-    let (apis, door) = (&connection.apis, &connection.door);
-    let apply = reconcile::apply(plan, hash, apis, door, settings.daemon.concurrency, &audit, &tell);
+    let apply = reconcile::apply(plan, hash, &connection.apis, settings.daemon.concurrency, &audit, &tell);
     pass.signals.writing();
     let report = apply.await;
     bar.finish_and_clear();

@@ -8,16 +8,18 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
 use super::shell;
 use crate::aws::client::{self, Api};
 use crate::aws::pacer::learned::Learned;
 use crate::aws::{Door, Limits};
-use crate::config::{self, Service, Settings};
-use crate::input::{Problems, Sources};
+use crate::config::{Service, Settings};
+use crate::daemon::generation::{Generation, day_of};
+use crate::daemon::lock::{self, Lock};
+use crate::daemon::{StandIn, sandbox_dir};
 use crate::plan::cost::Work;
+use crate::roster::files::Files;
 use crate::roster::{self, Roster};
 use crate::sandbox::{Knobs, Sandbox, World};
 use crate::service::{Desired, State};
@@ -25,47 +27,18 @@ use crate::state::{Memory, write_private};
 
 /// The world of `--sandbox` in `state_dir`.
 const SANDBOX_FILE: &str = "sandbox.json";
-/// With `--sandbox`, rosterd remembers in a folder of its own.
-const SANDBOX_MEMORY: &str = "sandbox";
 
-/// The settings, and what the roster wants of each target.
-#[derive(Debug)]
-pub struct Files {
-    /// The settings.
-    pub settings: Settings,
-    /// Folded, by target.
-    pub desired: BTreeMap<String, Desired>,
-    /// Warnings as text.
-    pub warnings: String,
-}
-
-/// The day that `expires` is compared with: UTC, so that it is the same everywhere.
+/// The day that `expires` is compared with.
 pub fn today() -> Date {
-    Timestamp::now().to_zoned(TimeZone::UTC).date()
+    day_of(Timestamp::now())
 }
 
 /// Reads both files; every mistake of both is in the error.
 pub fn read(config: &Path) -> anyhow::Result<(Files, Roster)> {
-    let mut sources = Sources::default();
-    let mut problems = Problems::default();
-    let settings = config::load(config, &mut sources, &mut problems);
-    let roster = settings.as_ref().map(|s| roster::load(s, &mut sources, &mut problems));
-    let desired = match (&settings, &roster) {
-        (Some(settings), Some(roster)) => roster::resolve(roster, settings, today(), &mut problems),
-        _ => BTreeMap::new(),
-    };
-    let text = problems.render(&sources, shell::is_styled(&anstream::stderr()));
-    match (settings, roster) {
-        (Some(settings), Some(roster)) if !problems.has_errors() => {
-            Ok((Files { settings, desired, warnings: text }, roster))
-        }
-        _ => {
-            anstream::eprint!("{text}");
-            let errors = crate::word::count(problems.counts().0, "error");
-            let unread = if problems.counts().1 > 0 { "; warnings above do not stop rosterd" } else { "" };
-            bail!("{errors} in the settings and the roster{unread}; nothing was read from or written to AWS")
-        }
-    }
+    roster::files::read(config, today(), shell::is_styled(&anstream::stderr())).map_err(|invalid| {
+        anstream::eprint!("{}", invalid.text);
+        invalid.into()
+    })
 }
 
 /// Keeps only the targets that were asked for.
@@ -89,7 +62,6 @@ pub fn keep_targets(files: &mut Files, names: &[String]) -> anyhow::Result<()> {
 }
 
 /// Clients, the door, and the sandbox behind them if there is one.
-#[derive(Debug)]
 pub struct Connection {
     /// By target.
     pub apis: BTreeMap<String, Api>,
@@ -100,12 +72,23 @@ pub struct Connection {
     /// What earlier passes remembered.
     pub memory: Memory,
     memory_dir: PathBuf,
-    sandbox: Option<(Sandbox, PathBuf)>,
+    sandbox: Option<KeptSandbox>,
+    /// Held by those that write.
+    _lock: Option<Lock>,
+}
+
+/// Whether a command writes: only one may at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intent {
+    /// It looks.
+    Read,
+    /// It writes.
+    Write,
 }
 
 impl Connection {
     /// Connects every target, to AWS or to a sandbox of this process.
-    pub async fn open(files: &Files, sandbox: Option<&str>) -> anyhow::Result<Connection> {
+    pub async fn open(files: &Files, sandbox: Option<&str>, intent: Intent) -> anyhow::Result<Connection> {
         let settings = &files.settings;
         let (stop, stopping) = watch::channel(false);
         let limits: Limits = settings.daemon.limits;
@@ -113,13 +96,16 @@ impl Connection {
         let sandbox = match sandbox {
             None => None,
             Some(how) => {
-                memory_dir = memory_dir.join(SANDBOX_MEMORY);
-                Some(start_sandbox(files, how == "fresh", &memory_dir).await?)
+                memory_dir = sandbox_dir(&memory_dir);
+                let (settings, desired) = (&files.settings, &files.desired);
+                Some(KeptSandbox::start(settings, desired, how == "fresh", &memory_dir).await?)
             }
         };
+        let lock = (intent == Intent::Write).then(|| lock::take(&memory_dir)).transpose();
+        let lock = lock.map_err(anyhow::Error::msg)?;
         let learned = Learned::load(&memory_dir, Timestamp::now());
-        let door = Door::new(limits, settings.daemon.concurrency, stopping, learned);
-        let url = sandbox.as_ref().map(|(sandbox, _)| sandbox.url());
+        let door = Door::new(settings.daemon.concurrency, stopping, learned);
+        let url = sandbox.as_ref().map(StandIn::url);
         let http = client::http_client();
         let mut apis = BTreeMap::new();
         for target in settings.targets.values() {
@@ -128,7 +114,7 @@ impl Connection {
         }
         let places = settings.targets.values().map(|t| (t.name.clone(), t.place())).collect();
         let memory = Memory::load(&memory_dir).of_places(places);
-        Ok(Connection { apis, door, stop, memory, memory_dir, sandbox })
+        Ok(Connection { apis, door, stop, memory, memory_dir, sandbox, _lock: lock })
     }
 
     /// How long some work takes at the present pace.
@@ -138,8 +124,8 @@ impl Connection {
 
     /// Keeps what the sandbox holds now, for the next command.
     pub fn save_sandbox(&self) -> anyhow::Result<()> {
-        let Some((sandbox, path)) = &self.sandbox else { return Ok(()) };
-        write_private(path, &sandbox.world().to_json()).map_err(anyhow::Error::msg)
+        let Some(sandbox) = &self.sandbox else { return Ok(()) };
+        sandbox.save().map_err(anyhow::Error::msg)
     }
 
     /// Remembers for the next pass.
@@ -161,30 +147,65 @@ impl Connection {
     }
 }
 
-async fn start_sandbox(files: &Files, fresh: bool, memory_dir: &Path) -> anyhow::Result<(Sandbox, PathBuf)> {
-    let path = memory_dir.join(SANDBOX_FILE);
-    if fresh && memory_dir.exists() {
-        std::fs::remove_dir_all(memory_dir)
-            .with_context(|| format!("cannot start over in {}", memory_dir.display()))?;
+/// A sandbox of this process whose world outlives it.
+pub struct KeptSandbox {
+    sandbox: Sandbox,
+    path: PathBuf,
+}
+
+impl KeptSandbox {
+    /// Starts it with the world as the last command left it, or over.
+    pub async fn start(
+        settings: &Settings,
+        desired: &BTreeMap<String, Desired>,
+        fresh: bool,
+        dir: &Path,
+    ) -> anyhow::Result<KeptSandbox> {
+        let path = dir.join(SANDBOX_FILE);
+        if fresh && dir.exists() {
+            // One that runs on it goes on with what it holds.
+            let _lock = lock::take(dir).map_err(anyhow::Error::msg)?;
+            std::fs::remove_dir_all(dir)
+                .with_context(|| format!("cannot start over in {}", dir.display()))?;
+        }
+        let mut world = match std::fs::read_to_string(&path) {
+            Ok(text) => World::from_json(&text).map_err(|e| {
+                anyhow::anyhow!(
+                    "{} is no saved sandbox: {e}; start over with --sandbox=fresh",
+                    path.display()
+                )
+            })?,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => World::sample(),
+            Err(e) => return Err(e).with_context(|| format!("cannot read {}", path.display())),
+        };
+        provide(&mut world, settings, desired);
+        let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        let sandbox =
+            Sandbox::start(listen, world, Knobs::default()).await.context("cannot start the sandbox")?;
+        Ok(KeptSandbox { sandbox, path })
     }
-    let mut world = match std::fs::read_to_string(&path) {
-        Ok(text) => World::from_json(&text).map_err(|e| {
-            anyhow::anyhow!("{} is no saved sandbox: {e}; start over with --sandbox=fresh", path.display())
-        })?,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => World::sample(),
-        Err(e) => return Err(e).with_context(|| format!("cannot read {}", path.display())),
-    };
-    provide(&mut world, files);
-    let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    let sandbox =
-        Sandbox::start(listen, world, Knobs::default()).await.context("cannot start the sandbox")?;
-    Ok((sandbox, path))
+}
+
+impl StandIn for KeptSandbox {
+    fn url(&self) -> String {
+        self.sandbox.url()
+    }
+
+    fn provide(&self, generation: &Generation) {
+        self.sandbox.change(|world| provide(world, &generation.settings, &generation.desired));
+        self.sandbox.forget_calls();
+    }
+
+    fn save(&self) -> Result<(), String> {
+        self.sandbox.forget_calls();
+        write_private(&self.path, &self.sandbox.world().to_json())
+    }
 }
 
 /// A sandbox has every domain, namespace and environment the settings name, and the roster's projects.
-fn provide(world: &mut World, files: &Files) {
-    for target in files.settings.targets.values() {
-        match (&target.service, files.desired.get(&target.name)) {
+fn provide(world: &mut World, settings: &Settings, desired: &BTreeMap<String, Desired>) {
+    for target in settings.targets.values() {
+        match (&target.service, desired.get(&target.name)) {
             (Service::DataZone { domain_id }, Some(Desired::DataZone(desired))) => {
                 let projects = desired.projects.iter().map(String::as_str);
                 world.ensure_domain(domain_id, &target.region, projects);

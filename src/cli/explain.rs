@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use clap::Args;
 
+use super::context::Intent;
 use super::context::state_text;
 use super::observe::{Pass, Purpose, unread};
 use super::{Exit, TargetOptions, shell};
@@ -24,7 +25,7 @@ pub struct Options {
 
 /// Explains one user.
 pub async fn run(config: &Path, options: Options) -> anyhow::Result<Exit> {
-    let pass = Pass::begin(config, &options.targets, Purpose::Somebody).await?;
+    let pass = Pass::begin(config, &options.targets, Purpose::Somebody, Intent::Read).await?;
     pass.connection.save_sandbox()?;
     let roster = pass.roster.as_ref().context("the roster was not kept")?;
     let Some((id, user)) = find(roster, &options.user) else {

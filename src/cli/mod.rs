@@ -8,6 +8,7 @@ pub mod exit;
 mod explain;
 mod observe;
 mod plan;
+mod run;
 mod sandbox;
 mod shell;
 
@@ -34,15 +35,9 @@ pub struct Cli {
         value_name = "FILE"
     )]
     config: PathBuf,
-    /// Which log lines go to standard error, in the form of RUST_LOG
-    #[arg(
-        long,
-        global = true,
-        env = "ROSTERD_LOG",
-        default_value = "error,rosterd::state=warn,rosterd::aws::pacer=warn",
-        value_name = "FILTER"
-    )]
-    log: String,
+    /// Which log lines go to standard error, in the form of RUST_LOG; `run` says more than the others
+    #[arg(long, global = true, env = "ROSTERD_LOG", value_name = "FILTER")]
+    log: Option<String>,
     /// How log lines look: text or json
     #[arg(long, global = true, default_value = "text", value_name = "FORMAT", value_parser = shell::word::<Format>)]
     log_format: Format,
@@ -56,6 +51,8 @@ enum Command {
     Plan(plan::Options),
     /// Make the changes: of a fresh plan, or of exactly a saved one
     Apply(apply::Options),
+    /// Keep the targets in step: the daemon
+    Run(run::Options),
     /// Say which role gives a user which access on each target, and what differs
     Explain(explain::Options),
     /// Serve the three services' APIs on this machine
@@ -68,6 +65,11 @@ enum Command {
     /// Print the manual page
     Man,
 }
+
+/// What a command says while it works: what is printed at its end says the rest.
+const LOG: &str = "error,rosterd::state=warn";
+/// A line for each pass and for each change that failed.
+const LOG_OF_RUN: &str = "warn,rosterd=info";
 
 /// What commands that look at targets share.
 #[derive(Debug, Args)]
@@ -91,7 +93,11 @@ pub async fn main() -> Exit {
         }
     };
     let styled = shell::is_styled(&anstream::stderr());
-    if let Err(error) = log::start(&cli.log, cli.log_format, styled) {
+    let filter = cli.log.as_deref().unwrap_or(match cli.command {
+        Command::Run(_) => LOG_OF_RUN,
+        _ => LOG,
+    });
+    if let Err(error) = log::start(filter, cli.log_format, styled) {
         return shell::fail(&anyhow::anyhow!(error));
     }
     let config = &cli.config;
@@ -99,6 +105,7 @@ pub async fn main() -> Exit {
         Command::Check => check::run(config),
         Command::Plan(options) => plan::run(config, options).await,
         Command::Apply(options) => apply::run(config, options).await,
+        Command::Run(options) => run::run(config, options).await,
         Command::Explain(options) => explain::run(config, options).await,
         Command::Sandbox(options) => sandbox::run(options).await,
         Command::Completions { shell } => shell::completions(shell),

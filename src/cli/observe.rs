@@ -11,11 +11,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::TargetOptions;
-use super::context::{self, Connection, Files};
+use super::context::{self, Connection, Intent};
 use super::exit::Exit;
 use crate::plan::{Plan, Subject};
 use crate::reconcile::{self, Observations};
 use crate::roster::Roster;
+use crate::roster::files::Files;
 
 /// What a pass is for.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +51,7 @@ impl Pass {
         config: &std::path::Path,
         options: &TargetOptions,
         purpose: Purpose<'_>,
+        intent: Intent,
     ) -> anyhow::Result<Pass> {
         let (mut files, roster) = context::read(config)?;
         context::keep_targets(&mut files, &options.targets)?;
@@ -67,7 +69,7 @@ impl Pass {
         }
         // What it wants of each target is in `desired`, and of a large one it is most of the memory.
         let roster = matches!(purpose, Purpose::Somebody).then_some(roster);
-        let connection = Connection::open(&files, options.sandbox.as_deref()).await?;
+        let connection = Connection::open(&files, options.sandbox.as_deref(), intent).await?;
         let signals = Signals::listen(connection.stop.clone());
         let now = Timestamp::now();
         let spinner = spinner("reading the targets");
@@ -76,8 +78,14 @@ impl Pass {
             // A saved plan may name who is not on the roster now; a person wants to see everything.
             Purpose::Somebody | Purpose::Saved(_) => BTreeMap::new(),
         };
-        let observations =
-            reconcile::observe(&connection.apis, &files.desired, &readings, &connection.memory).await;
+        let observations = reconcile::observe(
+            &files.settings,
+            &connection.apis,
+            &files.desired,
+            &readings,
+            &connection.memory,
+        )
+        .await;
         spinner.finish_and_clear();
         Ok(Pass { files, roster, connection, observations, now, signals })
     }

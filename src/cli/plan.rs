@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::context::Intent;
 use super::observe::{Pass, Purpose, outlook};
 use super::{Exit, TargetOptions, shell};
 use crate::plan::cost::Work;
@@ -44,7 +45,7 @@ pub struct Options {
 
 /// Plans, and saves the plan where asked to.
 pub async fn run(config: &Path, options: Options) -> anyhow::Result<Exit> {
-    let pass = Pass::begin(config, &options.targets, Purpose::Roster).await?;
+    let pass = Pass::begin(config, &options.targets, Purpose::Roster, Intent::Read).await?;
     pass.connection.save_sandbox()?;
     let plan = pass.plan(options.force_removals);
     let pending = options.detailed_exitcode && plan.ready() > 0;

@@ -8,11 +8,12 @@ mod target;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::target::read_target;
-use self::values::{share, span, whole};
+use self::values::{address, share, span, whole};
 use crate::aws::Limits;
 use crate::input::{self, Problem, Problems, Sources, Table, table};
 use crate::plan::guard::Rules;
@@ -23,6 +24,12 @@ pub use self::values::word;
 
 /// More targets than this are refused: each is observed and paced on its own.
 const TARGETS_MAX: usize = 200;
+/// Prometheus' list of exporters does not give this port to anybody else.
+const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9464));
+/// Long enough for ten thousand creates at three a second.
+const PASS_TIMEOUT: Duration = Duration::from_secs(3600);
+/// More than an attempt takes, less than Kubernetes waits before it kills (30 s).
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(25);
 /// The most actions and calls under way at once, over all targets.
 const CONCURRENCY_MAX: u64 = 256;
 
@@ -31,6 +38,8 @@ const CONCURRENCY_MAX: u64 = 256;
 pub struct Settings {
     /// The `[daemon]` table.
     pub daemon: Daemon,
+    /// `status_page.show_people`: names and addresses are shown over HTTP.
+    pub show_people: bool,
     /// The targets in the order of their names.
     pub targets: BTreeMap<String, Target>,
     /// Targets that could not be read: the roster may name them all the same.
@@ -46,11 +55,17 @@ pub struct Daemon {
     pub interval: Duration,
     /// How far a start may move, as a share of the interval.
     pub jitter: f64,
+    /// The longest a pass of one target may take; the next one goes on.
+    pub pass_timeout: Duration,
+    /// How long calls under way may take to end when rosterd is told to stop.
+    pub shutdown_grace: Duration,
     /// Where metrics and status are served.
-    pub listen: String,
+    pub listen: SocketAddr,
+    /// The bearer token of `POST /-/reload` and `/-/reconcile`; without it both are off.
+    pub control_token_file: Option<PathBuf>,
     /// Learned facts whose loss is harmless.
     pub state_dir: PathBuf,
-    /// Where the audit lines go.
+    /// Where the audit lines go; `-` is standard output.
     pub audit: PathBuf,
     /// Calls under way at once, over all targets.
     pub concurrency: usize,
@@ -162,6 +177,11 @@ pub fn parse(base: &Path, sources: &Sources, file: u32, problems: &mut Problems)
     let before = problems.counts().0;
     let mut root = table::parse(sources, file, problems)?;
     let daemon = root.table("daemon", problems);
+    let show_people = root.table("status_page", problems).is_some_and(|mut page| {
+        let shown = page.boolean("show_people", problems).unwrap_or(false);
+        page.finish(problems);
+        shown
+    });
     let targets = root.table("targets", problems);
     let end = root.place;
     root.finish(problems);
@@ -206,7 +226,7 @@ pub fn parse(base: &Path, sources: &Sources, file: u32, problems: &mut Problems)
             format!("{} targets are more than the limit of {TARGETS_MAX}", read.len()),
         ));
     }
-    Some(Settings { daemon: daemon?, targets: read, broken })
+    Some(Settings { daemon: daemon?, show_people, targets: read, broken })
 }
 
 /// Two targets of one place would undo each other's work for ever.
@@ -229,18 +249,15 @@ fn read_daemon(mut t: Table<'_>, base: &Path, problems: &mut Problems) -> Option
     let roster = t.required("roster", problems);
     let interval = span(&mut t, "interval", "1s", "168h", problems).unwrap_or(Duration::from_secs(300));
     let jitter = t.string("jitter", problems).map_or(0.1, |text| share(&text, problems));
-    let listen = t.string("listen", problems);
-    if let Some(text) = &listen
-        && text.value.parse::<std::net::SocketAddr>().is_err()
-    {
-        problems.push(
-            Problem::at(text.place, format!("`{}` is no address and port", text.value))
-                .help("for example `127.0.0.1:9464`"),
-        );
-    }
+    let listen = t.string("listen", problems).and_then(|text| address(&text, problems));
+    let control_token_file = t.string("control_token_file", problems).map(|s| base.join(s.value));
+    let pass_timeout = span(&mut t, "pass_timeout", "1s", "168h", problems).unwrap_or(PASS_TIMEOUT);
+    let shutdown_grace = span(&mut t, "shutdown_grace", "1s", "1h", problems).unwrap_or(SHUTDOWN_GRACE);
     let state_dir = base.join(t.string("state_dir", problems).map_or_else(|| "state".into(), |s| s.value));
-    let audit =
-        t.string("audit", problems).map_or_else(|| state_dir.join("audit.jsonl"), |s| base.join(s.value));
+    let audit = t.string("audit", problems).map_or_else(
+        || state_dir.join("audit.jsonl"),
+        |s| if s.value == "-" { PathBuf::from("-") } else { base.join(s.value) },
+    );
     let concurrency = whole(&mut t, "concurrency", 1..=CONCURRENCY_MAX, problems).unwrap_or(16);
     let default = Limits::default();
     let attempts = whole(&mut t, "max_attempts", 1..=100, problems).map(|n| n as u32);
@@ -255,7 +272,10 @@ fn read_daemon(mut t: Table<'_>, base: &Path, problems: &mut Problems) -> Option
         roster: base.join(roster?.value),
         interval,
         jitter,
-        listen: listen.map_or_else(|| "127.0.0.1:9464".into(), |s| s.value),
+        pass_timeout,
+        shutdown_grace,
+        listen: listen.unwrap_or(LISTEN),
+        control_token_file,
         state_dir,
         audit,
         concurrency: concurrency as usize,

@@ -74,6 +74,17 @@ pub fn duration(t: &mut Table<'_>, key: &'static str, problems: &mut Problems) -
     parsed
 }
 
+pub fn address(text: &Located<String>, problems: &mut Problems) -> Option<std::net::SocketAddr> {
+    let parsed = text.value.parse().ok();
+    if parsed.is_none() {
+        problems.push(
+            Problem::at(text.place, format!("`{}` is no address and port", text.value))
+                .help("for example `127.0.0.1:9464`"),
+        );
+    }
+    parsed
+}
+
 pub fn share(text: &Located<String>, problems: &mut Problems) -> f64 {
     let parsed = text
         .value

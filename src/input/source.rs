@@ -8,6 +8,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use sha2::{Digest as _, Sha256};
 
 /// A larger file is refused before it is read: 64 MiB holds about 300,000 users.
 pub const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -80,6 +81,19 @@ impl Sources {
     /// The text of file number `file`.
     pub fn text(&self, file: u32) -> &str {
         &self.files[file as usize].1
+    }
+
+    /// SHA-256 over the files read so far, names and contents.
+    pub fn digest(&self) -> String {
+        let mut hasher = Sha256::new();
+        for (path, text) in &self.files {
+            let name = path.as_os_str().as_encoded_bytes();
+            hasher.update((name.len() as u64).to_le_bytes());
+            hasher.update(name);
+            hasher.update((text.len() as u64).to_le_bytes());
+            hasher.update(text);
+        }
+        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     fn snippet(&self, place: Place) -> (&str, usize, std::ops::Range<usize>, String) {

@@ -110,6 +110,17 @@ impl<'i> Table<'i> {
         self.take(key).and_then(|v| v.into_string(&self.path(key), problems))
     }
 
+    /// `true` or `false`, if the key is there.
+    pub fn boolean(&mut self, key: &'static str, problems: &mut Problems) -> Option<bool> {
+        let path = self.path(key);
+        let value = self.take(key)?;
+        let read = value.as_bool();
+        if read.is_none() {
+            value.wrong(&path, "true or false", problems);
+        }
+        read
+    }
+
     /// A string that has to be there.
     pub fn required(&mut self, key: &'static str, problems: &mut Problems) -> Option<Located<String>> {
         let here = self.entries.iter().any(|e| e.key == key);

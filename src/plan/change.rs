@@ -93,7 +93,7 @@ impl Subject {
 }
 
 /// One field of a change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Field {
     /// Its name in the roster.
     pub name: String,
@@ -138,6 +138,8 @@ words! {
         Grace = "removal_grace",
         /// The roster lists nobody on the target.
         EmptyRoster = "empty_roster",
+        /// It was tried again and again and is still to be made.
+        NotConverging = "not_converging",
     }
 }
 

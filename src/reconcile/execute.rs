@@ -8,13 +8,14 @@ use std::pin::Pin;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
-use tracing::{info, warn};
+use tracing::{debug, error, warn};
 
+use crate::aws::Class;
 use crate::aws::client::Api;
-use crate::aws::{Class, Door};
 use crate::plan::{Change, Kind, TargetPlan};
 use crate::service::{self, Made, Outcome};
 use crate::telemetry::audit::{Audit, Line};
+use crate::telemetry::people;
 use crate::words;
 
 words! {
@@ -73,10 +74,8 @@ pub enum Progress<'a> {
 pub struct Run<'a> {
     /// Which target, and its changes.
     pub target: &'a TargetPlan,
-    /// Its clients.
+    /// Its clients, which also say when to stop.
     pub api: &'a Api,
-    /// Says when to stop.
-    pub door: &'a Door,
     /// Changes under way at once.
     pub concurrency: usize,
     /// Where each write leaves its line.
@@ -98,9 +97,10 @@ impl<'a> Run<'a> {
         let mut made = Made::default();
         let mut entries = Vec::with_capacity(changes.len());
         let mut running: FuturesUnordered<Running<'_>> = FuturesUnordered::new();
-        let mut unrecorded = false;
         loop {
-            while running.len() < self.concurrency && !self.door.is_stopping() && !unrecorded {
+            // Nothing more is written that cannot be recorded.
+            let may_start = || !self.api.caller().is_stopping() && self.audit.ready().is_ok();
+            while running.len() < self.concurrency && may_start() {
                 let Some(at) = schedule.next() else { break };
                 let made = made.clone_for(changes[at]);
                 running.push(Box::pin(self.one(at, changes[at], made)));
@@ -110,7 +110,6 @@ impl<'a> Run<'a> {
             if let Some(created) = outcome.created {
                 made.ids.insert(change.id.clone(), created);
             }
-            unrecorded |= note.as_deref().is_some_and(|n| n.starts_with(UNRECORDED));
             self.end(change, status, note, &mut entries);
             for skipped in schedule.ended(at, status == Status::Done) {
                 let note = Some(format!("needs {}, which was not made", change.id));
@@ -140,12 +139,17 @@ impl<'a> Run<'a> {
 
     async fn one(&self, at: usize, change: &Change, made: Made) -> Ended {
         let api = self.api.traced();
+        let mut record = Record { audit: self.audit, api: &api, line: None };
+        record.line = Some(Line::of(&self.target.target, change, self.plan_hash, Timestamp::now()));
         let result = service::apply(&api, &change.action, &made).await;
-        let mut line = Line::of(&self.target.target, change, self.plan_hash, Timestamp::now());
+        let Some(mut line) = record.line.take() else {
+            return (at, Status::NotStarted, None, Outcome::default());
+        };
+        line.time = Timestamp::now();
         line.request_ids = api.request_ids();
         let (status, note, outcome) = match result {
             Some(Ok(outcome)) => {
-                info!(target_name = self.target.target, change = change.kind.to_string(), "done");
+                debug!(target_name = self.target.target, change = change.kind.to_string(), "done");
                 (Status::Done, outcome.note.clone(), outcome)
             }
             Some(Err(failure))
@@ -158,9 +162,12 @@ impl<'a> Run<'a> {
             Some(Err(failure)) => {
                 warn!(
                     target_name = self.target.target,
+                    user = people::stand_in(change),
                     change = change.kind.to_string(),
                     code = failure.code,
-                    "failed"
+                    request_id = failure.request_id.as_deref(),
+                    "failed: {}",
+                    people::hide_principal(change, &failure.to_string())
                 );
                 (Status::Failed, Some(failure.to_string()), Outcome::default())
             }
@@ -170,12 +177,41 @@ impl<'a> Run<'a> {
         line.note.clone_from(&note);
         match self.audit.write(&line) {
             Ok(()) => (at, status, note, outcome),
-            Err(error) => (at, Status::Failed, Some(format!("{UNRECORDED} {error}")), outcome),
+            Err(error) => {
+                let (user, kind) = (people::stand_in(change), change.kind.to_string());
+                error!(
+                    target_name = self.target.target,
+                    user,
+                    change = kind,
+                    "{status}, not recorded yet: {error}"
+                );
+                (at, Status::Failed, Some(format!("{UNRECORDED} {error}")), outcome)
+            }
         }
     }
 }
 
-/// A write without an audit line ends the run: nothing more is written that cannot be recorded.
+/// The line of an action under way: where rosterd ends before the answer comes, it says so.
+struct Record<'a> {
+    audit: &'a Audit,
+    api: &'a Api,
+    line: Option<Line<'a>>,
+}
+
+impl Drop for Record<'_> {
+    fn drop(&mut self) {
+        let Some(mut line) = self.line.take().filter(|_| self.api.caller().has_sent()) else { return };
+        line.time = Timestamp::now();
+        line.request_ids = self.api.request_ids();
+        line.outcome = "unknown";
+        line.note = Some("cut off before the answer came; the next pass looks".into());
+        if let Err(error) = self.audit.write(&line) {
+            error!("a call that was cut off is not recorded: {error}");
+        }
+    }
+}
+
+/// What the report says of a write without an audit line.
 const UNRECORDED: &str = "not recorded, so nothing more is written:";
 
 impl Made {

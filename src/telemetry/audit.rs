@@ -1,15 +1,23 @@
-//! The audit trail (invariant 11): one JSON line for every write, appended and flushed before the next
-//! action of its target is reported. The file is readable for its owner only: it holds names.
+//! The audit trail (invariant 11): one JSON line for every write, appended before the action is reported.
+//!
+//! The trail is opened for appending, so a rotation by copy and truncate goes on at the new end; a file that
+//! was renamed away is noticed at the next line, and a new one begun. A line that cannot be written (a full
+//! disk) is kept and written before any other; while one is kept nothing more may be written to AWS. The file
+//! is readable for its owner only: it holds names.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::plan::{Change, Field, Kind};
+
+/// The path that stands for standard output.
+pub const STDOUT: &str = "-";
 
 /// One line.
 #[derive(Debug, Serialize)]
@@ -34,7 +42,7 @@ pub struct Line<'a> {
     pub plan: &'a str,
     /// AWS's ids of the requests.
     pub request_ids: Vec<String>,
-    /// `done`, or `failed`.
+    /// `done`, `failed`, or `unknown` where rosterd ended before the answer came.
     pub outcome: &'a str,
     /// What went wrong, or what to know of it.
     pub note: Option<String>,
@@ -64,35 +72,108 @@ impl<'a> Line<'a> {
 #[derive(Debug)]
 pub struct Audit {
     path: PathBuf,
-    file: Mutex<File>,
+    trail: Mutex<Trail>,
+}
+
+#[derive(Debug)]
+struct Trail {
+    /// Nothing where the trail goes to standard output.
+    file: Option<File>,
+    /// Lines that could not be written, oldest first.
+    kept: Vec<String>,
+    /// The last thing written is half a line.
+    torn: bool,
 }
 
 impl Audit {
     /// Opens the trail for appending. Without one nothing may be written to AWS.
     pub fn open(path: &Path) -> Result<Self, String> {
-        let advice = |e: std::io::Error| {
-            format!(
-                "cannot write the audit trail {}: {e}; make its folder writable, or set `daemon.audit`",
-                path.display()
-            )
+        let (file, torn) = if path == Path::new(STDOUT) {
+            (None, false)
+        } else {
+            let (file, torn) = open(path).map_err(|e| advice(path, &e))?;
+            (Some(file), torn)
         };
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(advice)?;
-        }
-        let mut options = OpenOptions::new();
-        options.create(true).append(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(path).map_err(advice)?;
-        Ok(Audit { path: path.to_path_buf(), file: Mutex::new(file) })
+        let trail = Mutex::new(Trail { file, kept: Vec::new(), torn });
+        Ok(Audit { path: path.to_path_buf(), trail })
     }
 
-    /// Appends a line.
+    /// Appends a line, after those that are kept.
     pub fn write(&self, line: &Line<'_>) -> Result<(), String> {
         let mut text = serde_json::to_string(line).map_err(|e| e.to_string())?;
         text.push('\n');
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(text.as_bytes())
-            .map_err(|e| format!("cannot write the audit trail {}: {e}", self.path.display()))
+        let mut trail = self.trail();
+        trail.kept.push(text);
+        self.flush(&mut trail)
     }
+
+    /// Writes the lines that are kept. An error means: nothing may be written to AWS now.
+    pub fn ready(&self) -> Result<(), String> {
+        self.flush(&mut self.trail())
+    }
+
+    /// How many lines are kept.
+    pub fn pending(&self) -> usize {
+        self.trail().kept.len()
+    }
+
+    fn trail(&self) -> MutexGuard<'_, Trail> {
+        self.trail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn flush(&self, trail: &mut Trail) -> Result<(), String> {
+        while !trail.kept.is_empty() {
+            trail.append(&self.path).map_err(|e| advice(&self.path, &e))?;
+            trail.kept.remove(0);
+        }
+        Ok(())
+    }
+}
+
+impl Trail {
+    /// Appends the first line that is kept.
+    fn append(&mut self, path: &Path) -> io::Result<()> {
+        let Some(line) = self.kept.first() else { return Ok(()) };
+        let Some(file) = &mut self.file else {
+            let mut out = io::stdout().lock();
+            return out.write_all(line.as_bytes()).and_then(|()| out.flush());
+        };
+        if was_moved(file, path) {
+            (*file, self.torn) = open(path)?;
+        }
+        let begin = if self.torn { "\n" } else { "" };
+        self.torn = true;
+        file.write_all(format!("{begin}{line}").as_bytes())?;
+        self.torn = false;
+        Ok(())
+    }
+}
+
+/// The file, and whether it ends in the middle of a line.
+fn open(path: &Path) -> io::Result<(File, bool)> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut options = OpenOptions::new();
+    let mut file = options.create(true).append(true).read(true).mode(0o600).open(path)?;
+    let mut last = [b'\n'];
+    if file.metadata()?.len() > 0 {
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+    }
+    Ok((file, last != [b'\n']))
+}
+
+/// True when another file, or none, stands at the path now.
+fn was_moved(file: &File, path: &Path) -> bool {
+    let same = |there: std::fs::Metadata| {
+        file.metadata().is_ok_and(|own| (own.dev(), own.ino()) == (there.dev(), there.ino()))
+    };
+    !std::fs::metadata(path).is_ok_and(same)
+}
+
+fn advice(path: &Path, error: &io::Error) -> String {
+    let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    let what = if full { "make room on its disk" } else { "make its folder writable, or set `daemon.audit`" };
+    format!("cannot write the audit trail {}: {error}; {what}", path.display())
 }

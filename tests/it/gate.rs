@@ -238,8 +238,8 @@ fn door(call_timeout: u64) -> (tokio::sync::watch::Sender<bool>, rosterd::aws::C
 
     let (stop, stopping) = tokio::sync::watch::channel(false);
     let limits = Limits { call_timeout: Duration::from_secs(call_timeout), ..Limits::default() };
-    let door = Door::new(limits, 16, stopping, Learned::default());
-    (stop, Caller::new(door, ServiceKind::QuickSight, SCOPE, rates(20.0), Resources::default()))
+    let door = Door::new(16, stopping, Learned::default());
+    (stop, Caller::new(door, ServiceKind::QuickSight, SCOPE, rates(20.0), Resources::default(), limits))
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,6 +13,7 @@ mod laws;
 mod laws_finspace;
 mod lessons;
 mod pacing;
+mod page;
 mod pieces;
 mod resolve;
 mod saved;

@@ -65,21 +65,22 @@ impl Rates {
 #[derive(Debug)]
 pub struct Pacer {
     start: Instant,
-    learned: Learned,
+    learned: Mutex<Learned>,
     gates: Mutex<HashMap<(String, &'static str), Arc<Gate>>>,
 }
 
 impl Pacer {
     /// A pacer that begins with what an earlier one learned.
     pub fn new(learned: Learned) -> Self {
-        Pacer { start: Instant::now(), learned, gates: Mutex::default() }
+        Pacer { start: Instant::now(), learned: Mutex::new(learned), gates: Mutex::default() }
     }
 
     /// The gate of an operation.
     pub fn gate(&self, scope: &str, operation: &'static str, rates: &Rates) -> Arc<Gate> {
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
         let gate = gates.entry((scope.to_string(), operation)).or_insert_with(|| {
-            let prior = self.learned.prior(scope, operation, rates.prior(operation), Timestamp::now());
+            let learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+            let prior = learned.prior(scope, operation, rates.prior(operation), Timestamp::now());
             let lane = Lane::new(prior, rates.ceiling(operation));
             let state = State { lane, queue: Queue::default(), refused: None };
             Arc::new(Gate { start: self.start, state: Mutex::new(state) })
@@ -91,7 +92,7 @@ impl Pacer {
 
     /// What there is to remember for the next process.
     pub fn learned(&self, now: Timestamp) -> Learned {
-        let mut learned = self.learned.clone();
+        let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for ((scope, operation), gate) in self.gates.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             let state = gate.state();
             let lane = &state.lane;
@@ -100,6 +101,20 @@ impl Pacer {
             }
         }
         learned
+    }
+
+    /// Starts over from what was learned: the settings may name other rates now.
+    pub fn renew(&self, now: Timestamp) {
+        let learned = self.learned(now);
+        *self.learned.lock().unwrap_or_else(PoisonError::into_inner) = learned;
+        self.gates.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Calls per second of each operation of a scope that was called.
+    pub fn rates(&self, scope: &str) -> BTreeMap<&'static str, f64> {
+        let gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_scope = gates.iter().filter(|((of, _), _)| of == scope);
+        of_scope.map(|((_, operation), gate)| (*operation, gate.rate())).collect()
     }
 }
 

@@ -1,0 +1,312 @@
+//! `rosterd run`: the loop one can trust for years.
+//!
+//! ```text
+//! signals, HTTP ──▶ Order ─┐                      ┌─▶ target loop (one task each): wait → pass → record
+//! files (looked at) ───────┴▶ supervisor ─ files ─┤
+//! systemd ◀── ready, status, watchdog ──┘  in force└─▶ …
+//!                                   board ◀── every part writes, HTTP reads
+//! ```
+//!
+//! * This page: starting, the supervisor, stopping. [`target`] is the loop of a target, [`mod@pass`] one pass.
+//! * Pure, with time as an argument: [`schedule`], [`clock`], [`converge`], [`history`], [`heart`], [`watch`].
+//! * [`generation`]: the files in force; [`store`]: what is remembered; [`lock`]: one writer a `state_dir`.
+//! * [`board`] and [`view`] are what HTTP shows, in the words of [`status`]; [`systemd`] what systemd is told.
+
+pub mod board;
+pub mod clock;
+pub mod converge;
+pub mod generation;
+pub mod heart;
+pub mod history;
+pub mod lock;
+pub mod pass;
+pub mod schedule;
+pub mod status;
+pub mod store;
+pub mod supervisor;
+pub mod systemd;
+pub mod target;
+pub mod view;
+pub mod watch;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use jiff::Timestamp;
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tracing::warn;
+
+use self::board::Board;
+use self::clock::Clock;
+use self::generation::Generation;
+use self::heart::Heart;
+use self::lock::Lock;
+use self::status::{FORMAT_VERSION, PlanView, Status};
+use self::store::Store;
+use self::watch::Fingerprint;
+use crate::aws::Door;
+use crate::aws::pacer::learned::Learned;
+use crate::roster::files::Invalid;
+use crate::telemetry::audit::Audit;
+
+pub use supervisor::{Ended, supervise};
+
+/// The wall clock.
+pub type Wall = Box<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What stands in for AWS, where something does.
+pub trait StandIn: Send + Sync {
+    /// Where it answers.
+    fn url(&self) -> String;
+    /// New files are in force: it should have what they name.
+    fn provide(&self, generation: &Generation);
+    /// A pass has ended.
+    fn save(&self) -> Result<(), String>;
+}
+
+/// How the daemon is started.
+pub struct Options {
+    /// The settings file.
+    pub config: PathBuf,
+    /// Every target is passed once, and nothing is served.
+    pub once: bool,
+    /// What answers instead of AWS, and a folder of its own for what is remembered of it.
+    pub stand_in: Option<(Box<dyn StandIn>, PathBuf)>,
+    /// What all clients send with.
+    pub http: SharedHttpClient,
+    /// What time it is.
+    pub wall: Wall,
+}
+
+/// Why the daemon does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The files are not valid.
+    #[error(transparent)]
+    Files(#[from] Invalid),
+    /// The lock, the audit trail or the port is not to be had.
+    #[error("{0}")]
+    Taken(String),
+}
+
+/// What somebody wants of the running daemon.
+#[derive(Debug)]
+pub enum Order {
+    /// Read the files again; the answer is what is wrong with them.
+    Reload(Option<oneshot::Sender<Result<(), String>>>),
+    /// Begin a pass now, of one target or of all.
+    Reconcile {
+        /// All where none is named.
+        target: Option<String>,
+        /// `max_removals` does not hold this once.
+        force_removals: bool,
+    },
+    /// End; the name of the signal.
+    Stop(&'static str),
+}
+
+/// What all parts of the daemon share.
+pub struct Shared {
+    /// The settings file.
+    pub config: PathBuf,
+    /// It runs against a stand-in.
+    pub sandbox: bool,
+    /// Where that answers.
+    pub endpoint: Option<String>,
+    /// What all clients send with.
+    pub http: SharedHttpClient,
+    /// What time it is, right or wrong.
+    pub wall: Wall,
+    /// What all calls go through.
+    pub door: Arc<Door>,
+    /// Every write leaves its line here.
+    pub audit: Audit,
+    /// Whether the loop makes progress.
+    pub heart: Heart,
+    /// Holds true once rosterd is to end.
+    pub stop: tokio::sync::watch::Sender<bool>,
+    /// For those who want something of the supervisor.
+    pub orders: mpsc::Sender<Order>,
+    generation: tokio::sync::watch::Sender<Arc<Generation>>,
+    clock: Mutex<Clock>,
+    doubted: AtomicBool,
+    store: Mutex<Store>,
+    board: Mutex<Board>,
+    stand_in: Option<Box<dyn StandIn>>,
+    started: Timestamp,
+    _lock: Lock,
+}
+
+/// A daemon about to run.
+pub struct Daemon {
+    /// What its parts share.
+    pub shared: Arc<Shared>,
+    /// What is wanted of it.
+    pub orders: mpsc::Receiver<Order>,
+    /// The files as they were when read.
+    pub read: Fingerprint,
+    /// Only one pass of each target.
+    pub once: bool,
+}
+
+/// Orders that may wait.
+const ORDERS_MAX: usize = 16;
+
+/// Reads the files, takes the lock, opens the trail. Nothing has been called yet.
+pub fn prepare(options: Options) -> Result<Daemon, StartError> {
+    let Options { config, once, stand_in, http, wall } = options;
+    let now = wall();
+    let generation = Generation::read(&config, 1, now, now)?;
+    let settings = &generation.settings;
+    let read = Fingerprint::of(&config, Some(&settings.daemon.roster));
+    let (state_dir, audit) = match &stand_in {
+        Some((_, dir)) => (dir.clone(), dir.join("audit.jsonl")),
+        None => (settings.daemon.state_dir.clone(), settings.daemon.audit.clone()),
+    };
+    let lock = lock::take(&state_dir).map_err(StartError::Taken)?;
+    let audit = Audit::open(&audit).map_err(StartError::Taken)?;
+    let (stop, stopping) = tokio::sync::watch::channel(false);
+    let door = Door::new(settings.daemon.concurrency, stopping, Learned::load(&state_dir, now));
+    let mut store = Store::load(state_dir);
+    store.move_to(generation.places());
+    let board = Board::new(&config, &generation);
+    let stand_in = stand_in.map(|(stand_in, _)| stand_in);
+    if let Some(stand_in) = &stand_in {
+        stand_in.provide(&generation);
+    }
+    let (orders, ordered) = mpsc::channel(ORDERS_MAX);
+    let shared = Shared {
+        config,
+        sandbox: stand_in.is_some(),
+        endpoint: stand_in.as_ref().map(|s| s.url()),
+        http,
+        door,
+        audit,
+        heart: Heart::default(),
+        stop,
+        orders,
+        generation: tokio::sync::watch::channel(Arc::new(generation)).0,
+        clock: Mutex::new(Clock::new(now, Instant::now())),
+        doubted: AtomicBool::new(false),
+        store: Mutex::new(store),
+        board: Mutex::new(board),
+        stand_in,
+        started: now,
+        wall,
+        _lock: lock,
+    };
+    Ok(Daemon { shared: Arc::new(shared), orders: ordered, read, once })
+}
+
+impl Shared {
+    /// The files in force.
+    pub fn generation(&self) -> Arc<Generation> {
+        Arc::clone(&self.generation.borrow())
+    }
+
+    /// The time that counts for removals: see [`clock`].
+    pub fn now(&self) -> Timestamp {
+        let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        let reading = clock.read((self.wall)(), Instant::now());
+        let was_doubted = self.doubted.swap(reading.doubted.is_some(), Ordering::Relaxed);
+        if let Some(off) = reading.doubted.filter(|_| !was_doubted) {
+            warn!(
+                "the clock jumped by {off:#}; for an hour `expires` and `removal_grace` count on from {}",
+                reading.now
+            );
+        }
+        reading.now
+    }
+
+    /// True once no new call is to start.
+    pub fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// What is remembered.
+    pub fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How everything stands.
+    pub fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is left to do on a target.
+    fn drift_of(&self, target: &str) -> usize {
+        self.board().targets().iter().find(|t| t.name == target).map_or(0, |t| t.drift)
+    }
+
+    /// A pass has ended.
+    fn passed(&self) {
+        if let Some(Err(error)) = self.stand_in.as_ref().map(|s| s.save()) {
+            warn!("the sandbox is not saved: {error}");
+        }
+    }
+
+    /// Everything there is to say.
+    pub fn status(&self) -> Status {
+        let generation = self.generation();
+        let late = self.heart.late(Instant::now());
+        let board = self.board();
+        let (targets, configuration) = (board.targets(), board.configuration.clone());
+        let (errors, history) = (board.errors(), board.history());
+        drop(board);
+        let mut not_ready = Vec::new();
+        if !configuration.last_reload_ok {
+            not_ready
+                .push("configuration: the files on disk are invalid; earlier ones are in force".to_string());
+        }
+        for target in &targets {
+            if target.consecutive_failures > 0 {
+                let passes = crate::word::count(target.consecutive_failures as usize, "pass");
+                let error = target.error.as_deref().unwrap_or("no reason given");
+                not_ready.push(format!("{}: failing ({passes} in a row): {error}", target.name));
+            } else if !target.was_observed {
+                not_ready.push(format!("{}: not observed yet", target.name));
+            }
+        }
+        Status {
+            format_version: FORMAT_VERSION,
+            version: env!("CARGO_PKG_VERSION"),
+            now: (self.wall)(),
+            started: self.started,
+            live: late.is_none(),
+            ready: not_ready.is_empty(),
+            not_ready,
+            sandbox: self.sandbox,
+            show_people: generation.settings.show_people,
+            audit_lines_pending: self.audit.pending(),
+            state_save_failed: self.store().has_failed(),
+            configuration,
+            targets,
+            errors,
+            history,
+        }
+    }
+
+    /// The plans of all targets, at most so many changes each.
+    pub fn plans(&self, most: usize) -> PlanView {
+        let show_people = self.generation().settings.show_people;
+        let planned = self.board().planned();
+        let targets = planned.iter().map(|(_, planned)| planned.view(show_people, most)).collect();
+        PlanView { format_version: FORMAT_VERSION, show_people, targets }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// The folder a stand-in's own files are in, beside those of AWS.
+pub fn sandbox_dir(state_dir: &Path) -> PathBuf {
+    state_dir.join("sandbox")
+}

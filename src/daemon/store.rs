@@ -1,0 +1,79 @@
+//! What is remembered between passes, kept for all targets and saved for the next process.
+//!
+//! What could cost somebody access or keep it (principals, clocks of removals) is saved as soon as it changes;
+//! what only saves calls (listings, learned rates) every ten minutes and at the end.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::aws::Door;
+use crate::state::Memory;
+
+const SAVE_EVERY: Duration = Duration::from_secs(600);
+
+/// The memory of the daemon.
+#[derive(Debug)]
+pub struct Store {
+    memory: Memory,
+    dir: PathBuf,
+    saved: Instant,
+    failed: bool,
+}
+
+impl Store {
+    /// What was saved in a folder.
+    pub fn load(dir: PathBuf) -> Store {
+        Store { memory: Memory::load(&dir), dir, saved: Instant::now(), failed: false }
+    }
+
+    /// Where each target is now: what is remembered of another place under its name is forgotten.
+    pub fn move_to(&mut self, places: BTreeMap<String, String>) {
+        self.memory = std::mem::take(&mut self.memory).of_places(places);
+    }
+
+    /// What is remembered of one target.
+    pub fn of(&self, target: &str) -> Memory {
+        self.memory.of_target(target)
+    }
+
+    /// True when the last attempt to save failed.
+    pub fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// Remembers anew, and saves where that matters.
+    pub fn update(&mut self, target: &str, door: &Door, change: impl FnOnce(&mut Memory)) {
+        let before = self.of(target);
+        change(&mut self.memory);
+        let after = self.of(target);
+        let matters = before.principals != after.principals || before.clocks != after.clocks;
+        if matters || self.failed || self.saved.elapsed() >= SAVE_EVERY {
+            self.save(door);
+        }
+    }
+
+    /// Saves everything.
+    pub fn save(&mut self, door: &Door) {
+        self.saved = Instant::now();
+        let learned = door.pacer.learned(Timestamp::now());
+        let rates = if learned.is_empty() { Ok(()) } else { learned.save(&self.dir) };
+        match self.memory.save(&self.dir).and(rates) {
+            Ok(()) if self.failed => {
+                self.failed = false;
+                info!("what passes remember is saved again");
+            }
+            Ok(()) => {}
+            Err(error) => {
+                if !self.failed {
+                    warn!("{error}; rosterd goes on and tries again, and forgets it at a restart");
+                }
+                self.failed = true;
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The loop of one target. Each target has a task of its own, so that one that is slow or dead holds no other
+//! back; a pass that panics is a failed pass, and the loop goes on.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use tracing::{Instrument as _, info, info_span, warn};
+
+use super::Shared;
+use super::converge::Tries;
+use super::generation::Generation;
+use super::pass::{End, Pass, Trouble};
+use super::schedule::Rhythm;
+use super::status::{PaceLine, PassOutcome};
+use crate::aws::client::{self, Api};
+use crate::reconcile::{Report, Status};
+use crate::word::Word as _;
+
+/// Rung when a pass is to begin now.
+#[derive(Debug, Default)]
+pub struct Bell {
+    rung: Notify,
+    force_removals: AtomicBool,
+}
+
+impl Bell {
+    /// Asks for a pass; with `force_removals` one that `max_removals` does not hold.
+    pub fn ring(&self, force_removals: bool) {
+        self.force_removals.fetch_or(force_removals, Ordering::SeqCst);
+        self.rung.notify_one();
+    }
+}
+
+/// What the loop of a target knows of the world outside.
+#[derive(Debug)]
+pub struct Loop {
+    /// What all parts share.
+    pub shared: Arc<Shared>,
+    /// The target's name.
+    pub name: String,
+    /// The files in force.
+    pub generations: watch::Receiver<Arc<Generation>>,
+    /// Asks for a pass.
+    pub bell: Arc<Bell>,
+    /// Ends after one pass.
+    pub once: bool,
+}
+
+/// Clients, and the settings they were made from.
+struct Link {
+    api: Api,
+    settings_digest: String,
+}
+
+impl Loop {
+    /// Passes until rosterd stops or the target is taken out of the settings; gives how the last one ended.
+    pub async fn run(mut self) -> Option<PassOutcome> {
+        let tries = Arc::new(Mutex::new(Tries::default()));
+        let mut link: Option<Link> = None;
+        let mut failures = 0;
+        let mut due = Instant::now();
+        let mut last = None;
+        loop {
+            let asked = match self.wait(due).await {
+                None => break,
+                Some(asked) => asked,
+            };
+            let generation = Arc::clone(&self.generations.borrow_and_update());
+            let Some(target) = generation.settings.targets.get(&self.name) else { break };
+            if link.as_ref().is_none_or(|l| l.settings_digest != generation.settings_digest) {
+                let Shared { endpoint, http, door, .. } = &*self.shared;
+                let limits = generation.settings.daemon.limits;
+                let api = client::connect(target, endpoint.as_deref(), http, limits, door).await;
+                link = Some(Link { api, settings_digest: generation.settings_digest.clone() });
+                failures = 0;
+                *tries.lock().unwrap_or_else(PoisonError::into_inner) = Tries::default();
+            }
+            let Some(Link { api, .. }) = &link else { break };
+            if asked {
+                tries.lock().unwrap_or_else(PoisonError::into_inner).try_again(Instant::now());
+            }
+            let force_removals = self.bell.force_removals.swap(false, Ordering::SeqCst);
+            let began = Instant::now();
+            let end = self.pass(&generation, api.clone(), &tries, force_removals).await;
+            failures = match end.outcome {
+                PassOutcome::Failed | PassOutcome::Timeout => failures + 1,
+                PassOutcome::Ok | PassOutcome::Partial => 0,
+                PassOutcome::Interrupted => failures,
+            };
+            self.record(&end, api, failures);
+            last = Some(end.outcome);
+            // Credentials are looked for anew: files and environment may hold others now.
+            if end.trouble.as_ref().is_some_and(|t| t.credentials) {
+                link = None;
+            }
+            if self.once || self.shared.is_stopping() {
+                break;
+            }
+            let daemon = &generation.settings.daemon;
+            let rhythm = Rhythm { interval: daemon.interval, jitter: daemon.jitter };
+            due = rhythm.next(began, Instant::now(), failures, fastrand::f64());
+            self.expect(due);
+        }
+        self.shared.heart.rest(&self.name);
+        last
+    }
+
+    /// Waits for the next pass: true when somebody asked for it, nothing when there is none.
+    async fn wait(&mut self, due: Instant) -> Option<bool> {
+        self.shared.heart.beat(&self.name, due);
+        let mut stop = self.shared.stop.subscribe();
+        let asked = tokio::select! {
+            biased;
+            () = stops(&mut stop) => return None,
+            changed = self.generations.changed() => changed.ok().map(|()| false)?,
+            () = self.bell.rung.notified() => true,
+            () = tokio::time::sleep_until(due) => false,
+        };
+        Some(asked)
+    }
+
+    /// One pass within its bounds: told to stop by a newer generation, by the end of rosterd or of
+    /// `pass_timeout`, it ends its calls under way; if it does not, it is cut off.
+    async fn pass(
+        &self,
+        generation: &Arc<Generation>,
+        api: Api,
+        tries: &Arc<Mutex<Tries>>,
+        force_removals: bool,
+    ) -> End {
+        let daemon = &generation.settings.daemon;
+        let (stop, stopping) = watch::channel(false);
+        let pass = Pass {
+            shared: Arc::clone(&self.shared),
+            generation: Arc::clone(generation),
+            name: self.name.clone(),
+            api,
+            tries: Arc::clone(tries),
+            force_removals,
+            stop: stopping,
+        };
+        let began = Instant::now();
+        let started = (self.shared.wall)();
+        let timeout = began + daemon.pass_timeout;
+        let cut_off = timeout + daemon.limits.call_timeout;
+        self.shared.heart.beat(&self.name, cut_off);
+        self.shared.board().begin(&self.name);
+        let span = info_span!("pass", target_name = self.name);
+        let mut pass = std::pin::pin!(AssertUnwindSafe(pass.make().instrument(span)).catch_unwind());
+        let (mut newer, mut is_late) = (self.generations.clone(), false);
+        let mut rosterd_stops = self.shared.stop.subscribe();
+        loop {
+            tokio::select! {
+                ended = &mut pass => {
+                    let mut end = ended.unwrap_or_else(|_| broken(started, began.elapsed(), "the pass panicked"));
+                    if is_late && end.outcome == PassOutcome::Interrupted {
+                        end.outcome = PassOutcome::Timeout;
+                        let advice = "the next pass goes on from there; raise `pace` or `daemon.pass_timeout`";
+                        end.trouble = Some(Trouble::new("the pass took longer than `daemon.pass_timeout`", advice));
+                    }
+                    return end;
+                }
+                _ = newer.changed(), if !*stop.borrow() => { stop.send_replace(true); }
+                () = stops(&mut rosterd_stops), if !*stop.borrow() => { stop.send_replace(true); }
+                () = tokio::time::sleep_until(timeout), if !is_late => {
+                    is_late = true;
+                    stop.send_replace(true);
+                }
+                () = tokio::time::sleep_until(cut_off) => {
+                    let mut end = broken(started, began.elapsed(), "the pass did not end and was cut off");
+                    end.outcome = PassOutcome::Timeout;
+                    return end;
+                }
+            }
+        }
+    }
+
+    fn record(&self, end: &End, api: &Api, failures: u32) {
+        let shared = &self.shared;
+        let took = end.took;
+        shared.door.metrics.pass(&self.name, end.outcome.word(), took);
+        let service = api.caller().service().word();
+        let attempts = shared.door.metrics.attempts();
+        let rates = api.caller().rates().into_iter().map(|(operation, rate)| {
+            let counted =
+                attempts.get(&(service.to_string(), operation.to_string())).copied().unwrap_or_default();
+            let calls_per_second = rate.is_finite().then_some(rate);
+            PaceLine { operation, calls_per_second, attempts: counted.all, throttled: counted.throttled }
+        });
+        let expiry = *api.caller().expiry.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut board = shared.board();
+        board.end(&self.name, end, failures, (shared.wall)());
+        board.measure(&self.name, expiry, rates.collect());
+        drop(board);
+        shared.passed();
+        self.log(end, failures);
+    }
+
+    /// One line a pass.
+    fn log(&self, end: &End, failures: u32) {
+        let count = |status| end.report.count(status);
+        let (made, failed, took_ms) =
+            (count(Status::Done), count(Status::Failed), end.took.as_millis() as u64);
+        let (target_name, outcome) = (self.name.as_str(), end.outcome.word());
+        let drift = self.shared.drift_of(target_name);
+        match &end.trouble {
+            Some(Trouble { message, advice, .. }) => {
+                warn!(target_name, outcome, made, failed, took_ms, failures, "pass: {message}; {advice}");
+            }
+            None if failed > 0 => warn!(target_name, outcome, made, failed, drift, took_ms, "pass"),
+            None => info!(target_name, outcome, made, drift, took_ms, "pass"),
+        }
+    }
+
+    fn expect(&self, due: Instant) {
+        let wait = SignedDuration::try_from(due.saturating_duration_since(Instant::now()));
+        let at = (self.shared.wall)().checked_add(wait.unwrap_or_default());
+        self.shared.board().expect(&self.name, at.unwrap_or(Timestamp::MAX));
+    }
+}
+
+/// Waits until rosterd stops.
+async fn stops(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn broken(started: Timestamp, took: Duration, message: &str) -> End {
+    let trouble = Some(Trouble::new(message, "this is a mistake in rosterd: please report it with the log"));
+    End { outcome: PassOutcome::Failed, started, took, planned: None, report: Report::default(), trouble }
+}

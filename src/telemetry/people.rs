@@ -1,0 +1,96 @@
+//! Keeping names and addresses out of logs, and out of HTTP unless `status_page.show_people` is set.
+//!
+//! Roster ids are what the roster itself calls stable ids; they are shown. What a service knows a person by
+//! (addresses, user names, ARNs with session names) is not.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+use sha2::{Digest as _, Sha256};
+
+use crate::plan::{Change, Subject};
+
+/// What stands for something that is not shown.
+pub const HIDDEN: &str = "(hidden)";
+
+/// The fields of changes that say who a person is.
+const PERSONAL: &[&str] = &["email", "first_name", "last_name", "user_name", "identity", "external_login"];
+
+static ADDRESS: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#"[^\s"'`<>(),;:/=|{}\[\]]+(@|%40)[^\s"'`<>(),;:/=|{}\[\]]+"#).expect("the pattern is valid")
+});
+
+/// A text without addresses.
+pub fn hide_addresses(text: &str) -> String {
+    ADDRESS.replace_all(text, HIDDEN).into_owned()
+}
+
+/// A text about a change, without addresses and without what its principal is known by.
+pub fn hide_principal(change: &Change, text: &str) -> String {
+    let mut known: Vec<&str> = change.names.iter().map(String::as_str).collect();
+    if !matches!(change.subject, Subject::Group { .. }) {
+        known.push(change.subject.key());
+    }
+    if let Subject::User { id: Some(id), .. } = &change.subject {
+        known.push(id);
+    }
+    for field in change.fields.iter().filter(|f| PERSONAL.contains(&f.name.as_str())) {
+        known.extend(field.old.as_deref().into_iter().chain(field.new.as_deref()));
+    }
+    // Longer ones first: one may be part of another.
+    known.sort_unstable_by_key(|name| std::cmp::Reverse(name.len()));
+    let mut hidden = text.to_string();
+    // The roster's own id is shown anyway.
+    for name in known.into_iter().filter(|name| Some(*name) != change.user.as_deref()) {
+        hidden = hide_word(&hidden, name);
+    }
+    hide_addresses(&hidden)
+}
+
+/// Hides a word where it stands on its own.
+fn hide_word(text: &str, word: &str) -> String {
+    if word.is_empty() {
+        return text.to_string();
+    }
+    let is_part = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(word) {
+        let (before, after) = (&rest[..at], &rest[at + word.len()..]);
+        out.push_str(before);
+        let before = out.chars().next_back();
+        let inside = is_part(before) || is_part(after.chars().next());
+        out.push_str(if inside { word } else { HIDDEN });
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The same change with nothing in it that says who a person is, for rendering.
+pub fn anonymous(change: &Change) -> Change {
+    let mut change = change.clone();
+    let hide = |value: &mut Option<String>| {
+        if value.is_some() {
+            *value = Some(HIDDEN.to_string());
+        }
+    };
+    for field in change.fields.iter_mut().filter(|f| PERSONAL.contains(&f.name.as_str())) {
+        hide(&mut field.old);
+        hide(&mut field.new);
+    }
+    change
+}
+
+/// Who a change is about, without a name: the roster's id, the group, or a number that stays the same.
+pub fn stand_in(change: &Change) -> String {
+    match (&change.user, &change.subject) {
+        (Some(user), _) => user.clone(),
+        (None, Subject::Group { name }) => name.clone(),
+        (None, subject) => {
+            let digest = Sha256::digest(subject.key());
+            let number: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+            format!("unlisted {number}")
+        }
+    }
+}
