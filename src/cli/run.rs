@@ -47,6 +47,7 @@ pub async fn run(config: &Path, options: Options) -> anyhow::Result<Exit> {
         stand_in,
         http: client::http_client(),
         wall: Box::new(Timestamp::now),
+        slack: daemon::SLACK,
     };
     let daemon = match daemon::prepare(start) {
         Ok(daemon) => daemon,

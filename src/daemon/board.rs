@@ -124,7 +124,7 @@ impl Board {
             count(status, new);
             *planned = Some(Arc::clone(new));
         }
-        status.state = state(status, outcome);
+        status.state = state(status, end);
         let drift = self.drift();
         self.history.pass(now, made, failed, drift);
     }
@@ -248,9 +248,11 @@ fn count(status: &mut TargetStatus, planned: &Planned) {
     status.not_converging = planned.hopeless.len();
 }
 
-fn state(status: &TargetStatus, outcome: PassOutcome) -> TargetState {
-    match outcome {
+fn state(status: &TargetStatus, end: &End) -> TargetState {
+    match end.outcome {
         PassOutcome::Failed => TargetState::Failing,
+        PassOutcome::Timeout if end.planned.is_none() => TargetState::Failing,
+        PassOutcome::Interrupted if end.planned.is_none() => status.state,
         _ if status.removals_held > 0 => TargetState::Held,
         _ if status.drift > 0 => TargetState::Drifted,
         _ if status.was_observed => TargetState::InStep,

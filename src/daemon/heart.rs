@@ -7,19 +7,23 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What a busy machine may add to any wait.
-pub const SLACK: Duration = Duration::from_secs(30);
-
 /// By when each part is to be heard from.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Heart {
+    /// What a busy machine may add to any wait.
+    slack: Duration,
     due: Mutex<BTreeMap<String, Instant>>,
 }
 
 impl Heart {
+    /// Every part may be late by `slack`.
+    pub fn new(slack: Duration) -> Self {
+        Heart { slack, due: Mutex::default() }
+    }
+
     /// A part is heard from, and will be again by `due`.
     pub fn beat(&self, part: &str, due: Instant) {
-        self.due().insert(part.to_string(), due + SLACK);
+        self.due().insert(part.to_string(), due + self.slack);
     }
 
     /// A part has ended.

@@ -33,6 +33,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use jiff::Timestamp;
@@ -81,7 +82,12 @@ pub struct Options {
     pub http: SharedHttpClient,
     /// What time it is.
     pub wall: Wall,
+    /// What a busy machine may add to any wait before the loop counts as hung.
+    pub slack: Duration,
 }
+
+/// What a busy machine may add to any wait.
+pub const SLACK: Duration = Duration::from_secs(30);
 
 /// Why the daemon does not start.
 #[derive(Debug, Error)]
@@ -136,6 +142,7 @@ pub struct Shared {
     clock: Mutex<Clock>,
     doubted: AtomicBool,
     store: Mutex<Store>,
+    save_failed: Arc<AtomicBool>,
     board: Mutex<Board>,
     stand_in: Option<Box<dyn StandIn>>,
     started: Timestamp,
@@ -159,7 +166,7 @@ const ORDERS_MAX: usize = 16;
 
 /// Reads the files, takes the lock, opens the trail. Nothing has been called yet.
 pub fn prepare(options: Options) -> Result<Daemon, StartError> {
-    let Options { config, once, stand_in, http, wall } = options;
+    let Options { config, once, stand_in, http, wall, slack } = options;
     let now = wall();
     let generation = Generation::read(&config, 1, now, now)?;
     let settings = &generation.settings;
@@ -187,12 +194,13 @@ pub fn prepare(options: Options) -> Result<Daemon, StartError> {
         http,
         door,
         audit,
-        heart: Heart::default(),
+        heart: Heart::new(slack),
         stop,
         orders,
         generation: tokio::sync::watch::channel(Arc::new(generation)).0,
         clock: Mutex::new(Clock::new(now, Instant::now())),
         doubted: AtomicBool::new(false),
+        save_failed: store.failed(),
         store: Mutex::new(store),
         board: Mutex::new(board),
         stand_in,
@@ -283,7 +291,7 @@ impl Shared {
             sandbox: self.sandbox,
             show_people: generation.settings.show_people,
             audit_lines_pending: self.audit.pending(),
-            state_save_failed: self.store().has_failed(),
+            state_save_failed: self.save_failed.load(Ordering::Relaxed),
             configuration,
             targets,
             errors,

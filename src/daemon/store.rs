@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -22,13 +24,13 @@ pub struct Store {
     memory: Memory,
     dir: PathBuf,
     saved: Instant,
-    failed: bool,
+    failed: Arc<AtomicBool>,
 }
 
 impl Store {
     /// What was saved in a folder.
     pub fn load(dir: PathBuf) -> Store {
-        Store { memory: Memory::load(&dir), dir, saved: Instant::now(), failed: false }
+        Store { memory: Memory::load(&dir), dir, saved: Instant::now(), failed: Arc::default() }
     }
 
     /// Where each target is now: what is remembered of another place under its name is forgotten.
@@ -41,9 +43,9 @@ impl Store {
         self.memory.of_target(target)
     }
 
-    /// True when the last attempt to save failed.
-    pub fn has_failed(&self) -> bool {
-        self.failed
+    /// Holds true when the last attempt to save failed; read without waiting for one under way.
+    pub fn failed(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.failed)
     }
 
     /// Remembers anew, and saves where that matters.
@@ -52,7 +54,7 @@ impl Store {
         change(&mut self.memory);
         let after = self.of(target);
         let matters = before.principals != after.principals || before.clocks != after.clocks;
-        if matters || self.failed || self.saved.elapsed() >= SAVE_EVERY {
+        if matters || self.failed.load(Ordering::Relaxed) || self.saved.elapsed() >= SAVE_EVERY {
             self.save(door);
         }
     }
@@ -62,18 +64,14 @@ impl Store {
         self.saved = Instant::now();
         let learned = door.pacer.learned(Timestamp::now());
         let rates = if learned.is_empty() { Ok(()) } else { learned.save(&self.dir) };
-        match self.memory.save(&self.dir).and(rates) {
-            Ok(()) if self.failed => {
-                self.failed = false;
-                info!("what passes remember is saved again");
+        let saved = self.memory.save(&self.dir).and(rates);
+        let had_failed = self.failed.swap(saved.is_err(), Ordering::Relaxed);
+        match saved {
+            Ok(()) if had_failed => info!("what passes remember is saved again"),
+            Err(error) if !had_failed => {
+                warn!("{error}; rosterd goes on and tries again, and forgets it at a restart");
             }
-            Ok(()) => {}
-            Err(error) => {
-                if !self.failed {
-                    warn!("{error}; rosterd goes on and tries again, and forgets it at a restart");
-                }
-                self.failed = true;
-            }
+            Ok(()) | Err(_) => {}
         }
     }
 }

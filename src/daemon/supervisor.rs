@@ -2,6 +2,7 @@
 //! brings everything to an end.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ struct Supervisor {
     bells: BTreeMap<String, Arc<Bell>>,
     outcomes: BTreeMap<String, Option<PassOutcome>>,
     watch: Watch,
+    /// The roster that is watched: that of the files on disk, valid or not.
+    roster: PathBuf,
     first: Arc<Generation>,
     said: String,
 }
@@ -57,6 +60,7 @@ pub async fn supervise(daemon: Daemon) -> Ended {
         bells: BTreeMap::new(),
         outcomes: BTreeMap::new(),
         watch: Watch::new(read),
+        roster: first.settings.daemon.roster.clone(),
         first,
         said: String::new(),
     };
@@ -155,8 +159,7 @@ impl Supervisor {
     }
 
     fn fingerprint(&self) -> Fingerprint {
-        let generation = self.shared.generation();
-        Fingerprint::of(&self.shared.config, Some(&generation.settings.daemon.roster))
+        Fingerprint::of(&self.shared.config, Some(&self.roster))
     }
 
     /// `expires` counts from the beginning of a day.
@@ -179,6 +182,16 @@ impl Supervisor {
         let (config, number, now) = (shared.config.clone(), before.number + 1, shared.now());
         let loaded = (shared.wall)();
         let read = tokio::task::spawn_blocking(move || Generation::read(&config, number, now, loaded)).await;
+        let roster = match &read {
+            Ok(Ok(generation)) => Some(generation.settings.daemon.roster.clone()),
+            Ok(Err(invalid)) => invalid.roster.clone(),
+            Err(_) => None,
+        };
+        if let Some(roster) = roster.filter(|roster| *roster != self.roster) {
+            // Another roster: it is looked at from here on, and read once more.
+            self.roster = roster;
+            self.watch = Watch::new(Fingerprint::default());
+        }
         let result = match read {
             Ok(Ok(generation)) => {
                 if !generation.warnings.is_empty() && generation.warnings != before.warnings {

@@ -52,17 +52,12 @@ pub struct Loop {
     pub once: bool,
 }
 
-/// Clients, and the settings they were made from.
-struct Link {
-    api: Api,
-    settings_digest: String,
-}
-
 impl Loop {
     /// Passes until rosterd stops or the target is taken out of the settings; gives how the last one ended.
     pub async fn run(mut self) -> Option<PassOutcome> {
         let tries = Arc::new(Mutex::new(Tries::default()));
-        let mut link: Option<Link> = None;
+        let mut link: Option<Api> = None;
+        let mut settings_digest = String::new();
         let mut failures = 0;
         let mut due = Instant::now();
         let mut last = None;
@@ -73,15 +68,19 @@ impl Loop {
             };
             let generation = Arc::clone(&self.generations.borrow_and_update());
             let Some(target) = generation.settings.targets.get(&self.name) else { break };
-            if link.as_ref().is_none_or(|l| l.settings_digest != generation.settings_digest) {
-                let Shared { endpoint, http, door, .. } = &*self.shared;
-                let limits = generation.settings.daemon.limits;
-                let api = client::connect(target, endpoint.as_deref(), http, limits, door).await;
-                link = Some(Link { api, settings_digest: generation.settings_digest.clone() });
-                failures = 0;
+            if settings_digest != generation.settings_digest {
+                settings_digest.clone_from(&generation.settings_digest);
                 *tries.lock().unwrap_or_else(PoisonError::into_inner) = Tries::default();
+                (link, failures) = (None, 0);
             }
-            let Some(Link { api, .. }) = &link else { break };
+            let api = match link.take() {
+                Some(api) => api,
+                None => {
+                    let Shared { endpoint, http, door, .. } = &*self.shared;
+                    let limits = generation.settings.daemon.limits;
+                    client::connect(target, endpoint.as_deref(), http, limits, door).await
+                }
+            };
             if asked {
                 tries.lock().unwrap_or_else(PoisonError::into_inner).try_again(Instant::now());
             }
@@ -89,15 +88,17 @@ impl Loop {
             let began = Instant::now();
             let end = self.pass(&generation, api.clone(), &tries, force_removals).await;
             failures = match end.outcome {
+                // What takes long and comes forward is no failure.
+                PassOutcome::Timeout if end.report.count(Status::Done) > 0 => 0,
                 PassOutcome::Failed | PassOutcome::Timeout => failures + 1,
                 PassOutcome::Ok | PassOutcome::Partial => 0,
                 PassOutcome::Interrupted => failures,
             };
-            self.record(&end, api, failures);
+            self.record(&end, &api, failures);
             last = Some(end.outcome);
             // Credentials are looked for anew: files and environment may hold others now.
-            if end.trouble.as_ref().is_some_and(|t| t.credentials) {
-                link = None;
+            if !end.trouble.as_ref().is_some_and(|t| t.credentials) {
+                link = Some(api);
             }
             if self.once || self.shared.is_stopping() {
                 break;

@@ -96,6 +96,10 @@ impl<'a> Run<'a> {
         let mut schedule = Schedule::new(&changes, &self.target.changes);
         let mut made = Made::default();
         let mut entries = Vec::with_capacity(changes.len());
+        let begun = Line::begin(&self.target.target, self.plan_hash, changes.len(), Timestamp::now());
+        if let Err(error) = self.audit.write(&begun) {
+            error!(target_name = self.target.target, "nothing is written to AWS: {error}");
+        }
         let mut running: FuturesUnordered<Running<'_>> = FuturesUnordered::new();
         loop {
             // Nothing more is written that cannot be recorded.

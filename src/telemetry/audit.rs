@@ -14,7 +14,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::plan::{Change, Field, Kind};
+use crate::plan::{Change, Field};
+use crate::word::Word as _;
 
 /// The path that stands for standard output.
 pub const STDOUT: &str = "-";
@@ -28,8 +29,8 @@ pub struct Line<'a> {
     pub target: &'a str,
     /// The change's id.
     pub change: &'a str,
-    /// What it does.
-    pub kind: Kind,
+    /// What it does; `apply` for the line that begins a plan.
+    pub kind: &'a str,
     /// The principal or group.
     pub principal: &'a str,
     /// The roster user, if there is one.
@@ -42,7 +43,7 @@ pub struct Line<'a> {
     pub plan: &'a str,
     /// AWS's ids of the requests.
     pub request_ids: Vec<String>,
-    /// `done`, `failed`, or `unknown` where rosterd ended before the answer came.
+    /// `done`, `failed`, `begun` for the line that begins a plan, or `unknown` where rosterd ended before the answer came.
     pub outcome: &'a str,
     /// What went wrong, or what to know of it.
     pub note: Option<String>,
@@ -55,7 +56,7 @@ impl<'a> Line<'a> {
             time,
             target,
             change: &change.id,
-            kind: change.kind,
+            kind: change.kind.word(),
             principal: change.subject.key(),
             user: change.user.as_deref(),
             fields: &change.fields,
@@ -64,6 +65,24 @@ impl<'a> Line<'a> {
             request_ids: Vec::new(),
             outcome: "done",
             note: None,
+        }
+    }
+
+    /// The line before the first change of a plan: if it cannot be written, nothing is.
+    pub fn begin(target: &'a str, plan: &'a str, changes: usize, time: Timestamp) -> Self {
+        Line {
+            time,
+            target,
+            change: "",
+            kind: "apply",
+            principal: "",
+            user: None,
+            fields: &[],
+            roles: &[],
+            plan,
+            request_ids: Vec::new(),
+            outcome: "begun",
+            note: Some(crate::word::count(changes, "change")),
         }
     }
 }

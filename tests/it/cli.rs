@@ -201,8 +201,8 @@ async fn help_lists_commands_and_exit_codes() {
 
     Options:
       -c, --config <FILE>        The settings [env: ROSTERD_CONFIG=] [default: config/rosterd.toml]
-          --log <FILTER>         Which log lines go to standard error, in the form of RUST_LOG; `run` says
-                                 more than the others [env: ROSTERD_LOG=]
+          --log <FILTER>         Which log lines go to standard error, in the form of RUST_LOG; `run`
+                                 says more than the others [env: ROSTERD_LOG=]
           --log-format <FORMAT>  How log lines look: text or json [default: text]
       -h, --help                 Print help
       -V, --version              Print version

@@ -3,6 +3,7 @@
 
 mod calls;
 mod cli;
+mod daemon;
 mod diagnostics;
 mod door;
 mod faults;
@@ -20,4 +21,5 @@ mod saved;
 mod services;
 mod support;
 mod traps;
+mod within;
 mod world;

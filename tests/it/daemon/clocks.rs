@@ -1,0 +1,110 @@
+//! What waits for a date: `removal_grace`, `expires`, and a clock that jumps.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use super::virtually::{Field, Running};
+use crate::support::*;
+
+/// Bob expires in two days.
+const ROSTER: &str = r#"
+[roles.r]
+quicksight = { role = "READER" }
+[users.alice]
+email = "alice@example.com"
+roles = ["r"]
+[users.bob]
+email = "bob@example.com"
+roles = ["r"]
+expires = 2027-01-12
+"#;
+
+fn field(rest: &str) -> Field {
+    let mut world = empty_world();
+    qs_user(&mut world, "p9", "gone@example.com", "READER");
+    let field = Field::new(world);
+    field.settings("interval = \"10m\"", &bi(&format!("{}\n{rest}", sync("delete"))));
+    field.write("roster.toml", ROSTER);
+    field
+}
+
+fn is_there(field: &Field, name: &str) -> bool {
+    qs(&field.sandbox.world(), name).is_some()
+}
+
+async fn hours(number: u64) {
+    tokio::time::sleep(Duration::from_secs(number * 3600)).await;
+}
+
+async fn first_pass(field: &Field) -> Running {
+    let running = field.start();
+    running.until("the first pass", |r| r.status().ready).await;
+    running
+}
+
+#[tokio::test(start_paused = true)]
+async fn grace_counts_from_the_first_pass_that_saw_it_over_restarts() {
+    let field = field("removal_grace = \"24h\"");
+    let running = first_pass(&field).await;
+    assert_eq!(running.target("bi").held, 1);
+    hours(12).await;
+    running.stop().await;
+    let running = first_pass(&field).await;
+    hours(11).await;
+    assert!(is_there(&field, "gone@example.com"), "23 of 24 hours");
+    hours(2).await;
+    assert!(!is_there(&field, "gone@example.com"));
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn expires_holds_from_the_beginning_of_its_day_and_while_the_files_are_broken() {
+    let field = field("");
+    let running = first_pass(&field).await;
+    field.write("roster.toml", "this is no roster");
+    running.until("it is noticed", |r| !r.status().configuration.last_reload_ok).await;
+    hours(35).await;
+    assert!(is_there(&field, "bob@example.com"), "an hour before midnight of the eleventh");
+    hours(2).await;
+    assert!(!is_there(&field, "bob@example.com"), "an hour after");
+    assert!(is_there(&field, "alice@example.com"));
+    running.stop().await;
+}
+
+/// A clock that is set wrong for less than an hour changes nobody's access.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_jumps_ahead_is_not_believed_for_an_hour() {
+    let field = field("removal_grace = \"24h\"");
+    let running = first_pass(&field).await;
+    field.jump(SignedDuration::from_hours(24 * 400));
+    tokio::time::sleep(Duration::from_secs(50 * 60)).await;
+    assert!(running.passes("bi") >= 5, "the loop goes on: {}", running.passes("bi"));
+    assert!(is_there(&field, "bob@example.com") && is_there(&field, "gone@example.com"));
+    // Somebody mends it in time.
+    field.jump(SignedDuration::from_hours(-24 * 400));
+    hours(3).await;
+    assert!(is_there(&field, "bob@example.com") && is_there(&field, "gone@example.com"));
+    // Or nobody does, and it is the right time after all.
+    field.jump(SignedDuration::from_hours(24 * 3));
+    hours(2).await;
+    assert!(!is_there(&field, "bob@example.com") && !is_there(&field, "gone@example.com"));
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_jumps_back_brings_nobody_back_and_stops_no_pass() {
+    let field = field("");
+    let running = first_pass(&field).await;
+    hours(37).await;
+    assert!(!is_there(&field, "bob@example.com"), "bob has expired");
+    let before = running.passes("bi");
+    field.jump(SignedDuration::from_hours(-24 * 3));
+    tokio::time::sleep(Duration::from_secs(50 * 60)).await;
+    assert!(!is_there(&field, "bob@example.com"), "bob stays away");
+    assert!(running.passes("bi") >= before + 4);
+    field.jump(SignedDuration::from_hours(24 * 3));
+    hours(2).await;
+    assert!(!is_there(&field, "bob@example.com"));
+    running.stop().await;
+}
