@@ -11,8 +11,9 @@
 //! * [`plan`]: changes, the guard, costs, rendering, saved plans; pure.
 //! * [`aws`]: clients and the one door every call goes through.
 //! * [`reconcile`]: one pass, the only place where the stages meet.
+//! * [`daemon`]: the loop of each target, reloads, systemd, and how everything stands.
 //! * [`state`]: what is remembered between passes; losing it is harmless.
-//! * [`telemetry`]: logs, metrics, the audit trail.
+//! * [`telemetry`]: logs, metrics, the audit trail, HTTP, the status page.
 //! * [`sandbox`]: the three services' APIs on 127.0.0.1; shares nothing with the rest.
 //! * [`cli`]: one file a command.
 //!

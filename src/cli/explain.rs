@@ -26,7 +26,6 @@ pub struct Options {
 /// Explains one user.
 pub async fn run(config: &Path, options: Options) -> anyhow::Result<Exit> {
     let pass = Pass::begin(config, &options.targets, Purpose::Somebody, Intent::Read).await?;
-    pass.connection.save_sandbox()?;
     let roster = pass.roster.as_ref().context("the roster was not kept")?;
     let Some((id, user)) = find(roster, &options.user) else {
         let ids = roster.users.keys().map(String::as_str);

@@ -46,7 +46,6 @@ pub struct Options {
 /// Plans, and saves the plan where asked to.
 pub async fn run(config: &Path, options: Options) -> anyhow::Result<Exit> {
     let pass = Pass::begin(config, &options.targets, Purpose::Roster, Intent::Read).await?;
-    pass.connection.save_sandbox()?;
     let plan = pass.plan(options.force_removals);
     let pending = options.detailed_exitcode && plan.ready() > 0;
     let exit = outlook(&plan).worst(if pending { Exit::Pending } else { Exit::Done });

@@ -37,7 +37,7 @@ pub fn take(state_dir: &Path) -> Result<Lock, String> {
                 format!("rosterd with process id {pid}")
             };
             return Err(format!(
-                "{who} is at work with {}; stop it first, or give this one a `daemon.state_dir` of its own",
+                "{who} is at work with {}, and only one may write at a time; stop it first (`rosterd plan` works meanwhile)",
                 state_dir.display()
             ));
         }

@@ -57,7 +57,7 @@ impl Trouble {
 
     fn of(failure: &Failure) -> Self {
         Trouble {
-            message: people::hide_addresses(&failure.what()),
+            message: people::one_line(&people::hide_addresses(&failure.what())),
             advice: failure.advice(),
             credentials: failure.class == Class::Credentials,
         }

@@ -20,6 +20,11 @@ static ADDRESS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r#"[^\s"'`<>(),;:/=|{}\[\]]+(@|%40)[^\s"'`<>(),;:/=|{}\[\]]+"#).expect("the pattern is valid")
 });
 
+/// A text of one line: nothing that a service sends may forge lines of a log.
+pub fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// A text without addresses.
 pub fn hide_addresses(text: &str) -> String {
     ADDRESS.replace_all(text, HIDDEN).into_owned()
@@ -44,7 +49,7 @@ pub fn hide_principal(change: &Change, text: &str) -> String {
     for name in known.into_iter().filter(|name| Some(*name) != change.user.as_deref()) {
         hidden = hide_word(&hidden, name);
     }
-    hide_addresses(&hidden)
+    one_line(&hide_addresses(&hidden))
 }
 
 /// Hides a word where it stands on its own.

@@ -3,7 +3,7 @@
 //! Gauges are built anew from the status at every scrape, so that a target taken out of the settings leaves
 //! none behind.
 
-use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::MetricFamily;
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
 
 use super::{Metrics, families};
@@ -20,13 +20,22 @@ pub fn scrape(metrics: &Metrics, status: &Status) -> String {
     of_targets(&status.targets, &gauges);
     let mut families = metrics.registry.gather();
     families.extend(gauges.gather());
-    let process = Registry::new();
-    // Without /proc there is nothing to say of the process, and the rest stands.
-    if process.register(Box::new(ProcessCollector::for_self())).is_ok() {
-        families.extend(process.gather());
-    }
+    families.extend(of_process());
     families.sort_by(|a, b| a.name().cmp(b.name()));
     TextEncoder::new().encode_to_string(&families).unwrap_or_default()
+}
+
+#[cfg(target_os = "linux")]
+fn of_process() -> Vec<MetricFamily> {
+    use prometheus::core::Collector as _;
+    use prometheus::process_collector::ProcessCollector;
+    ProcessCollector::for_self().collect()
+}
+
+/// Without /proc there is nothing to say of the process.
+#[cfg(not(target_os = "linux"))]
+fn of_process() -> Vec<MetricFamily> {
+    Vec::new()
 }
 
 fn of_daemon(status: &Status, registry: &Registry) {
