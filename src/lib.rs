@@ -12,6 +12,7 @@
 //! * [`aws`]: clients and the one door every call goes through.
 //! * [`reconcile`]: one pass, the only place where the stages meet.
 //! * [`daemon`]: the loop of each target, reloads, systemd, and how everything stands.
+//! * [`aside`]: waiting for a disk beside everything else.
 //! * [`state`]: what is remembered between passes; losing it is harmless.
 //! * [`telemetry`]: logs, metrics, the audit trail, HTTP, the status page.
 //! * [`sandbox`]: the three services' APIs on 127.0.0.1; shares nothing with the rest.
@@ -22,6 +23,7 @@
 //! plans nothing; the same inputs give the same bytes; one failing change, user or target stops no other;
 //! every write leaves an audit line.
 
+pub mod aside;
 pub mod aws;
 pub mod cli;
 pub mod config;

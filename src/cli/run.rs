@@ -60,7 +60,7 @@ pub async fn run(config: &Path, options: Options) -> anyhow::Result<Exit> {
     let shared = Arc::clone(&daemon.shared);
     let generation = shared.generation();
     if !generation.warnings.is_empty() {
-        anstream::eprint!("{}", generation.warnings);
+        warn!("{}", generation.warnings);
     }
     let server = if options.once {
         None

@@ -36,7 +36,7 @@ pub struct Generation {
     pub loaded: Timestamp,
     /// The roster as written.
     pub roster: std::sync::Arc<Roster>,
-    /// Warnings as text.
+    /// Warnings, in a line each that names nobody.
     pub warnings: String,
 }
 
@@ -55,7 +55,7 @@ impl Generation {
     ) -> Result<Generation, Invalid> {
         let day = day_of(now);
         let (files, roster) = files::read(config, day, false)?;
-        let Files { settings, desired, warnings, digest, settings_digest } = files;
+        let Files { settings, desired, brief: warnings, digest, settings_digest, .. } = files;
         let roster = std::sync::Arc::new(roster);
         Ok(Generation { number, settings, desired, day, digest, settings_digest, loaded, roster, warnings })
     }

@@ -50,6 +50,7 @@ use self::lock::Lock;
 use self::status::{FORMAT_VERSION, PlanView, Status};
 use self::store::Store;
 use self::watch::Fingerprint;
+use crate::aside::aside;
 use crate::aws::Door;
 use crate::aws::pacer::learned::Learned;
 use crate::roster::files::Invalid;
@@ -253,7 +254,7 @@ impl Shared {
 
     /// A pass has ended.
     fn passed(&self) {
-        if let Some(Err(error)) = self.stand_in.as_ref().map(|s| s.save()) {
+        if let Some(Err(error)) = aside(|| self.stand_in.as_ref().map(|s| s.save())) {
             warn!("the sandbox is not saved: {error}");
         }
     }

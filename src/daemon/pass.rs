@@ -13,6 +13,7 @@ use super::converge::Tries;
 use super::generation::Generation;
 use super::status::PassOutcome;
 use super::view::Planned;
+use crate::aside::aside;
 use crate::aws::client::Api;
 use crate::aws::{Class, Failure};
 use crate::plan::{Plan, saved};
@@ -101,7 +102,7 @@ impl Pass {
     /// The stages; `Err(None)` where it was told to stop before anything could be planned.
     async fn stages(&self) -> Result<(Planned, Report), Option<Trouble>> {
         let (shared, settings) = (&self.shared, &self.generation.settings);
-        let memory = shared.store().of(&self.name);
+        let memory = aside(|| shared.store().of(&self.name));
         let now = shared.now();
         let target = settings.targets.get(&self.name);
         let aim = target.and_then(|target| Aim::of(target, &self.generation.desired, &memory)).ok_or(None)?;
@@ -120,10 +121,12 @@ impl Pass {
             if plan.ready() > 0 { self.apply(&api, &plan, now).boxed().await? } else { Report::default() };
         let read_at = now;
         let now = shared.now();
-        shared.store().update(&self.name, &shared.door, |memory| {
-            let made = plan.targets.first();
-            target::remember(memory, &self.name, aim.desired, &observed, made, &report, read_at);
-            memory.clocks = reconcile::clocks(&memory.clocks, &plan, &report, now);
+        aside(|| {
+            shared.store().update(&self.name, &shared.door, |memory| {
+                let made = plan.targets.first();
+                target::remember(memory, &self.name, aim.desired, &observed, made, &report, read_at);
+                memory.clocks = reconcile::clocks(&memory.clocks, &plan, &report, now);
+            });
         });
         let plan = plan.targets.into_iter().next().ok_or(None)?;
         let became = report.entries.iter().map(|e| (e.change.clone(), e.status)).collect();

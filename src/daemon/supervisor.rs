@@ -47,6 +47,8 @@ struct Supervisor {
     roster: PathBuf,
     first: Arc<Generation>,
     said: String,
+    /// What was not heard from at the last tick.
+    late: Option<String>,
 }
 
 /// Runs until it is told to stop, or with `once` until every target had its pass.
@@ -63,6 +65,7 @@ pub async fn supervise(daemon: Daemon) -> Ended {
         roster: first.settings.daemon.roster.clone(),
         first,
         said: String::new(),
+        late: None,
     };
     supervisor.start_loops();
     if !once {
@@ -149,10 +152,15 @@ impl Supervisor {
             self.another_day(&generation, today);
         }
         shared.board().sample((shared.wall)(), shared.door.metrics.totals());
-        match shared.heart.late(Instant::now()) {
+        let late = shared.heart.late(Instant::now());
+        match &late {
             None => systemd::alive(),
-            Some(part) => error!("`{part}` has not been heard from for too long; the watchdog is not fed"),
+            Some(part) if late != self.late => {
+                error!("`{part}` has not been heard from for too long; the watchdog is not fed");
+            }
+            Some(_) => {}
         }
+        self.late = late;
         if !self.once {
             self.say();
         }
@@ -195,7 +203,7 @@ impl Supervisor {
         let result = match read {
             Ok(Ok(generation)) => {
                 if !generation.warnings.is_empty() && generation.warnings != before.warnings {
-                    warn!("{}", people::hide_addresses(generation.warnings.trim()));
+                    warn!("{}", people::hide_addresses(&generation.warnings));
                 }
                 if generation.digest == before.digest && generation.day == before.day {
                     self.unchanged(&before);
@@ -204,11 +212,12 @@ impl Supervisor {
                 }
                 Ok(())
             }
-            Ok(Err(Invalid { text, errors, .. })) => {
+            Ok(Err(Invalid { brief, errors, .. })) => {
                 let what = crate::word::count(errors, "error");
                 let message = format!("the files on disk have {what}; the last good ones stay in force");
-                self.refuse(message, text.clone());
-                Err(text)
+                let brief = people::hide_addresses(&brief);
+                self.refuse(message, brief.clone());
+                Err(brief)
             }
             Err(panicked) => {
                 let message = format!("the files could not be read: {panicked}");
@@ -252,7 +261,6 @@ impl Supervisor {
 
     fn refuse(&self, message: String, text: String) {
         let shared = &self.shared;
-        let text = people::hide_addresses(text.trim());
         error!("{message}{}{text}", if text.is_empty() { "" } else { "\n" });
         let advice =
             "correct the files: `rosterd check` shows the same; they are read again when they change";

@@ -50,7 +50,7 @@ impl Rule {
     pub fn check(&self, text: Located<String>, problems: &mut Problems) -> Located<String> {
         if let Some(objection) = self.objection(&text.value) {
             let help = format!("expected something like `{}`", self.example);
-            problems.push(Problem::at(text.place, objection).help(help));
+            problems.push(Problem::at(text.place, objection).help(help).private(&text.value));
         }
         text
     }

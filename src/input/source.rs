@@ -38,6 +38,8 @@ pub struct Problem {
     label: Option<String>,
     help: Option<String>,
     also: Vec<(Place, String)>,
+    /// Parts of the message that may say who a person is.
+    private: Vec<String>,
     warning: bool,
 }
 
@@ -135,6 +137,7 @@ impl Problem {
             label: None,
             help: None,
             also: Vec::new(),
+            private: Vec::new(),
             warning: false,
         }
     }
@@ -159,6 +162,12 @@ impl Problem {
         }
     }
 
+    /// Says which part of the message may say who a person is: it is left out where names are not shown.
+    pub fn private(mut self, text: &str) -> Self {
+        self.private.push(text.to_string());
+        self
+    }
+
     /// A second place that has to do with it.
     pub fn also(mut self, place: Place, label: impl Into<String>) -> Self {
         self.also.push((place, label.into()));
@@ -169,6 +178,20 @@ impl Problem {
     pub fn warning(mut self) -> Self {
         self.warning = true;
         self
+    }
+
+    /// In one line, without the line of the file and without what is private.
+    fn brief(&self, sources: &Sources) -> String {
+        let place = self.place.map_or_else(String::new, |place| {
+            let (_, line, span, path) = sources.snippet(place);
+            format!("{path}:{line}:{}: ", span.start + 1)
+        });
+        let mut message = self.message.clone();
+        for private in self.private.iter().filter(|p| !p.is_empty()) {
+            message = message.replace(private.as_str(), "(hidden)");
+        }
+        let help = self.help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
+        format!("{place}{message}{help}")
     }
 
     fn render(&self, sources: &Sources, renderer: &Renderer) -> String {
@@ -217,11 +240,26 @@ impl Problems {
         (self.list.len() - warnings, warnings)
     }
 
+    fn ordered(&self) -> Vec<&Problem> {
+        let mut ordered: Vec<&Problem> = self.list.iter().collect();
+        ordered.sort_by_key(|p| (p.warning, p.place));
+        ordered
+    }
+
+    /// All of them, a line each, without a line of the files and without what may say who a person is.
+    pub fn brief(&self, sources: &Sources) -> String {
+        let ordered = self.ordered();
+        let mut lines: Vec<String> = ordered.iter().take(SHOWN_MAX).map(|p| p.brief(sources)).collect();
+        if ordered.len() > SHOWN_MAX {
+            lines.push(format!("… and {} more", ordered.len() - SHOWN_MAX));
+        }
+        lines.join("\n")
+    }
+
     /// All of them as text, in the order of the files; styled only when `styled`.
     pub fn render(&self, sources: &Sources, styled: bool) -> String {
         let renderer = if styled { Renderer::styled() } else { Renderer::plain() };
-        let mut ordered: Vec<&Problem> = self.list.iter().collect();
-        ordered.sort_by_key(|p| (p.warning, p.place));
+        let ordered = self.ordered();
         let mut out = String::new();
         for problem in ordered.iter().take(SHOWN_MAX) {
             out.push_str(&problem.render(sources, &renderer));

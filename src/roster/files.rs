@@ -18,8 +18,10 @@ pub struct Files {
     pub settings: Settings,
     /// Folded, by target.
     pub desired: BTreeMap<String, Desired>,
-    /// Warnings as text.
+    /// Warnings as text, with the lines of the files.
     pub warnings: String,
+    /// Warnings in a line each that names nobody.
+    pub brief: String,
     /// SHA-256 over both files.
     pub digest: String,
     /// SHA-256 over the settings alone.
@@ -32,8 +34,10 @@ pub struct Files {
     errors = crate::word::count(*errors, "error"),
     unread = if *warnings > 0 { "; warnings above do not stop rosterd" } else { "" })]
 pub struct Invalid {
-    /// Each mistake with its place.
+    /// Each mistake with its place and the line there.
     pub text: String,
+    /// Each mistake in a line that names nobody.
+    pub brief: String,
     /// How many errors.
     pub errors: usize,
     /// How many warnings.
@@ -57,11 +61,13 @@ pub fn read(config: &Path, today: Date, styled: bool) -> Result<(Files, Roster),
     match (settings, roster) {
         (Some(settings), Some(roster)) if !problems.has_errors() => {
             let digest = sources.digest();
-            Ok((Files { settings, desired, warnings: text, digest, settings_digest }, roster))
+            let brief = problems.brief(&sources);
+            Ok((Files { settings, desired, warnings: text, brief, digest, settings_digest }, roster))
         }
         (settings, _) => {
             let (errors, warnings) = problems.counts();
-            Err(Invalid { text, errors, warnings, roster: settings.map(|s| s.daemon.roster) })
+            let (brief, roster) = (problems.brief(&sources), settings.map(|s| s.daemon.roster));
+            Err(Invalid { text, brief, errors, warnings, roster })
         }
     }
 }

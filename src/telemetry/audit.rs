@@ -9,11 +9,13 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::aside::aside;
 use crate::plan::{Change, Field};
 use crate::word::Word as _;
 
@@ -92,6 +94,8 @@ impl<'a> Line<'a> {
 pub struct Audit {
     path: PathBuf,
     trail: Mutex<Trail>,
+    /// How many lines are kept; read without waiting for a disk.
+    pending: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -114,26 +118,31 @@ impl Audit {
             (Some(file), torn)
         };
         let trail = Mutex::new(Trail { file, kept: Vec::new(), torn });
-        Ok(Audit { path: path.to_path_buf(), trail })
+        Ok(Audit { path: path.to_path_buf(), trail, pending: AtomicUsize::new(0) })
     }
 
     /// Appends a line, after those that are kept.
     pub fn write(&self, line: &Line<'_>) -> Result<(), String> {
         let mut text = serde_json::to_string(line).map_err(|e| e.to_string())?;
         text.push('\n');
-        let mut trail = self.trail();
-        trail.kept.push(text);
-        self.flush(&mut trail)
+        aside(|| {
+            let mut trail = self.trail();
+            trail.kept.push(text);
+            self.flush(&mut trail)
+        })
     }
 
     /// Writes the lines that are kept. An error means: nothing may be written to AWS now.
     pub fn ready(&self) -> Result<(), String> {
-        self.flush(&mut self.trail())
+        match self.pending() {
+            0 => Ok(()),
+            _ => aside(|| self.flush(&mut self.trail())),
+        }
     }
 
     /// How many lines are kept.
     pub fn pending(&self) -> usize {
-        self.trail().kept.len()
+        self.pending.load(Ordering::SeqCst)
     }
 
     fn trail(&self) -> MutexGuard<'_, Trail> {
@@ -141,11 +150,15 @@ impl Audit {
     }
 
     fn flush(&self, trail: &mut Trail) -> Result<(), String> {
-        while !trail.kept.is_empty() {
-            trail.append(&self.path).map_err(|e| advice(&self.path, &e))?;
-            trail.kept.remove(0);
+        let mut written = Ok(());
+        while !trail.kept.is_empty() && written.is_ok() {
+            written = trail.append(&self.path).map_err(|e| advice(&self.path, &e));
+            if written.is_ok() {
+                trail.kept.remove(0);
+            }
         }
-        Ok(())
+        self.pending.store(trail.kept.len(), Ordering::SeqCst);
+        written
     }
 }
 

@@ -22,7 +22,7 @@ use tower::ServiceExt as _;
 use tracing::{debug, info, warn};
 
 use super::metrics::scrape;
-use super::{page, people};
+use super::page;
 use crate::daemon::{Order, Shared};
 
 /// Connections at once; more wait to be accepted.
@@ -156,7 +156,7 @@ async fn reload(State(shared): Shares, headers: HeaderMap) -> Response {
     }
     match answered.await {
         Ok(Ok(())) => "the files on disk are in force\n".into_response(),
-        Ok(Err(text)) => (StatusCode::UNPROCESSABLE_ENTITY, people::hide_addresses(&text)).into_response(),
+        Ok(Err(text)) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{text}\n")).into_response(),
         Err(_) => busy(),
     }
 }

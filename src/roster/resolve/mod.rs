@@ -172,7 +172,10 @@ impl<'r> View<'r> {
             format!("user `{}` on target `{target}` ({}): {what}", listed.id, self.target.kind().title());
         let help =
             format!("correct the user, or for this target alone: users.{}.on.{target} = {{ … }}", listed.id);
-        problems.push(Problem::at(listed.place, message).help(help));
+        // What stands between backticks there is a value of the user's.
+        let values = what.split('`').skip(1).step_by(2);
+        let problem = Problem::at(listed.place, message).help(help);
+        problems.push(values.fold(problem, Problem::private));
     }
 
     /// Session and principal id belong to the ARN of a role.
@@ -218,6 +221,7 @@ impl<'r> Unique<'r> {
                 format!("users `{other}` and `{id}` are the same principal `{key}` on target `{target}`");
             problems.push(
                 Problem::at(listed.place, message)
+                    .private(&key)
                     .label("this user")
                     .also(*first, "and this one")
                     .help("merge the two, or give one another identity with `on`"),

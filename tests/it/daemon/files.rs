@@ -113,10 +113,10 @@ async fn a_bad_roster_keeps_the_last_good_one_in_force() {
     let good = roster(&everybody);
     let invalid = good.replace("[users.u3]", "[users.u3");
     let cases: [(&str, &str, &str); 5] = [
-        ("invalid", &invalid, "not valid TOML"),
+        ("invalid", &invalid, "unclosed table"),
         ("empty", "", "lists no user"),
-        ("truncated in a line", &good[..good.len() / 2 + 3], "error"),
-        ("no text", "\u{0}\u{0}", "error"),
+        ("truncated in a line", &good[..good.len() / 2 + 3], "roster.toml:"),
+        ("no text", "\u{0}\u{0}", "roster.toml:1:"),
         ("unknown role", &good.replace("roles = [\"r\"]", "roles = [\"x\"]"), "unknown role `x`"),
     ];
     for (case, text, problem) in cases {
@@ -126,7 +126,10 @@ async fn a_bad_roster_keeps_the_last_good_one_in_force() {
         let status = running.status();
         let shown = status.configuration.problem.clone().unwrap_or_default();
         assert!(shown.contains(problem), "{case}: {shown}");
-        assert!(!shown.contains('@'), "{case}: {shown}");
+        assert!(
+            !shown.contains('@') && !shown.contains("first_name"),
+            "no line of the file: {case}: {shown}"
+        );
         assert!(!status.ready && status.not_ready[0].contains("files on disk are invalid"));
         assert_eq!(status.errors.len(), 1, "{case}: said once: {:?}", status.errors);
         running.order(Order::Reconcile { target: None, force_removals: false }).await;
@@ -137,6 +140,26 @@ async fn a_bad_roster_keeps_the_last_good_one_in_force() {
         running.until("it is mended", |r| r.status().ready).await;
         running.stop().await;
     }
+}
+
+/// A mistake is often in the line that says who somebody is.
+#[tokio::test(start_paused = true)]
+async fn what_is_wrong_with_a_person_names_nobody() {
+    let (field, running) = started(&["alice"]).await;
+    let bad = roster(&["alice"])
+        .replace("first_name = \"F\"", "first_name = \"Alicia\"\nsso_user = \"alicia moreau\"")
+        .replace("alice@example.com", "alicia.moreau.example.com");
+    field.write("roster.toml", &bad);
+    running.until("it is noticed", |r| !r.status().configuration.last_reload_ok).await;
+    let problem = running.status().configuration.problem.unwrap_or_default();
+    assert!(
+        problem.contains("(hidden) is no valid") || problem.contains("`(hidden)` is no valid"),
+        "{problem}"
+    );
+    let lower = problem.to_lowercase();
+    assert!(!lower.contains("alicia") && !lower.contains("moreau"), "{problem}");
+    assert!(problem.contains("roster.toml:5:"), "{problem}");
+    running.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
