@@ -6,7 +6,7 @@
 //! * `metrics`: the built binary with 50 targets: how long a scrape takes over HTTP, of 500.
 //!
 //! `cargo bench --bench daemon -- idle` runs one of them.
-#![allow(dead_code, reason = "what the tests share")]
+#![allow(dead_code, clippy::unwrap_used, reason = "what the tests share")]
 
 #[path = "../tests/it/support.rs"]
 mod support;
@@ -194,7 +194,7 @@ impl Drop for Process {
 
 fn get(address: &str, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(address).ok()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: rosterd\r\n\r\n").ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     Some(answer)

@@ -3,9 +3,11 @@
 //! fewest calls). Losing it is harmless: a rename is then planned as it looks, grace starts again, and
 //! everything is listed. A file that cannot be read is ignored with a warning.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
@@ -32,6 +34,9 @@ pub struct Memory {
     /// Target -> what its last listing took.
     #[serde(default)]
     pub listings: BTreeMap<String, Listing>,
+    /// Target -> when it was last observed: clocks of removals do not run while nobody looks.
+    #[serde(default)]
+    pub observed: BTreeMap<String, Timestamp>,
 }
 
 impl Memory {
@@ -42,16 +47,65 @@ impl Memory {
 
     /// What still holds when a target's name stands for another place now.
     pub fn of_places(mut self, places: BTreeMap<String, String>) -> Memory {
-        let was = std::mem::take(&mut self.places);
-        let moved = |target: &str| {
-            was.get(target).is_some_and(|place| places.get(target).is_some_and(|now| now != place))
-        };
-        self.principals.retain(|target, _| !moved(target));
-        self.listings.retain(|target, _| !moved(target));
-        self.clocks.retain(|change, _| !moved(change.split('/').next().unwrap_or_default()));
+        let mut was = std::mem::take(&mut self.places);
+        let is_moved = |(target, now): &(&String, &String)| was.get(*target).is_some_and(|was| was != *now);
+        let moved: BTreeSet<String> =
+            places.iter().filter(is_moved).map(|(target, _)| target.clone()).collect();
+        self.principals.retain(|target, _| !moved.contains(target));
+        self.listings.retain(|target, _| !moved.contains(target));
+        self.observed.retain(|target, _| !moved.contains(target));
+        self.clocks.retain(|change, _| !moved.contains(change.split('/').next().unwrap_or_default()));
+        for (target, place) in &places {
+            let old = was.iter().find(|(name, at)| *at == place && !places.contains_key(*name));
+            if let Some(old) = old.map(|(name, _)| name.clone()).filter(|_| !was.contains_key(target)) {
+                self.rename(&old, target);
+                was.remove(&old);
+            }
+        }
         // A target that this run does not look at is remembered as it was.
         self.places = was.into_iter().chain(places).collect();
         self
+    }
+
+    /// A target has another name now.
+    fn rename(&mut self, old: &str, new: &str) {
+        fn one<T>(all: &mut BTreeMap<String, T>, old: &str, new: &str) {
+            let value = all.remove(old);
+            all.extend(value.map(|value| (new.to_string(), value)));
+        }
+        one(&mut self.principals, old, new);
+        one(&mut self.listings, old, new);
+        one(&mut self.observed, old, new);
+        let clocks = std::mem::take(&mut self.clocks).into_iter();
+        self.clocks = clocks
+            .map(|(id, at)| match id.strip_prefix(old).filter(|rest| rest.starts_with('/')) {
+                Some(rest) => (format!("{new}{rest}"), at),
+                None => (id, at),
+            })
+            .collect();
+    }
+
+    /// Starts the clocks of a target's removals anew when nobody has looked for longer than they run: what was
+    /// due then may have been wanted in between.
+    pub fn forget_stale(&mut self, target: &str, grace: Duration, now: Timestamp) {
+        let looked = self.observed.get(target).copied().unwrap_or(now);
+        let away = Duration::try_from(now.duration_since(looked)).unwrap_or_default();
+        if away > grace {
+            let prefix = format!("{target}/");
+            self.clocks.retain(|change, _| !change.starts_with(&prefix));
+        }
+    }
+
+    /// The clock was wrong by so much: what it has timed goes on from where it was.
+    pub fn shift(&mut self, by: SignedDuration) {
+        for at in self.clocks.values_mut().chain(self.observed.values_mut()) {
+            *at = at.checked_add(by).unwrap_or(*at);
+        }
+    }
+
+    /// The latest time in it.
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.observed.values().chain(self.clocks.values()).max().copied()
     }
 
     /// What is remembered of one target.
@@ -66,6 +120,7 @@ impl Memory {
             principals: one(&self.principals, target),
             clocks: clocks.map(|(id, at)| (id.clone(), *at)).collect(),
             listings: one(&self.listings, target),
+            observed: one(&self.observed, target),
         }
     }
 

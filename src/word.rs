@@ -15,7 +15,8 @@ pub trait Word: Copy + 'static {
 
 /// `1 call`, `2 calls`.
 pub fn count(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+    let end = if noun.ends_with('s') { "es" } else { "s" };
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}{end}") }
 }
 
 /// Declares an enum whose values are words.

@@ -260,7 +260,9 @@ impl Caller {
                 turn = gate.pass(waiter, &door.places) => turn,
             };
             let Some((place, ticket)) = turn else {
-                let stopped = self.failure(operation, Class::Interrupted, "stopped before it was called");
+                let when = if uncertain { "again" } else { "" };
+                let message = format!("stopped before it was called {when}");
+                let stopped = self.failure(operation, Class::Interrupted, message.trim_end());
                 return Err(Failure { uncertain, ..stopped });
             };
             let sent = Instant::now();

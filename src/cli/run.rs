@@ -1,5 +1,6 @@
 //! `rosterd run`: the daemon, or with `--once` one pass of every target.
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::context::KeptSandbox;
 use super::{Exit, context};
@@ -52,7 +53,12 @@ pub async fn run(config: &Path, options: Options) -> anyhow::Result<Exit> {
     let daemon = match daemon::prepare(start) {
         Ok(daemon) => daemon,
         Err(StartError::Files(invalid)) => {
-            anstream::eprint!("{}", invalid.text);
+            // Where nobody looks on it is a log, which names nobody.
+            if std::io::stderr().is_terminal() {
+                anstream::eprint!("{}", invalid.text);
+            } else {
+                invalid.brief.lines().for_each(|line| error!("{line}"));
+            }
             return Err(invalid.into());
         }
         Err(error) => return Err(error.into()),
@@ -60,7 +66,7 @@ pub async fn run(config: &Path, options: Options) -> anyhow::Result<Exit> {
     let shared = Arc::clone(&daemon.shared);
     let generation = shared.generation();
     if !generation.warnings.is_empty() {
-        warn!("{}", generation.warnings);
+        generation.warnings.lines().for_each(|line| warn!("{line}"));
     }
     let server = if options.once {
         None
@@ -78,7 +84,8 @@ pub async fn run(config: &Path, options: Options) -> anyhow::Result<Exit> {
     };
     drop(generation);
     pass_on(signals, shared.orders.clone());
-    let ended = daemon::supervise(daemon).await;
+    // On a thread of the runtime: from this one, each tick would wake two.
+    let ended = tokio::spawn(daemon::supervise(daemon)).await.context("the supervisor broke")?;
     if let Some(server) = server {
         server.abort();
     }
@@ -122,8 +129,9 @@ fn pass_on(signals: Signals, orders: mpsc::Sender<Order>) {
 fn exit_of(ended: &Ended, status: &Status) -> Exit {
     let outcomes: Vec<_> = ended.outcomes.values().map(|o| o.unwrap_or(PassOutcome::Interrupted)).collect();
     let is_ok = |o: &PassOutcome| *o == PassOutcome::Ok;
-    if !outcomes.iter().all(is_ok) {
-        let any = outcomes.iter().any(|o| matches!(o, PassOutcome::Ok | PassOutcome::Partial));
+    if ended.cut_off || !outcomes.iter().all(is_ok) {
+        let made = status.targets.iter().any(|t| t.last_pass.as_ref().is_some_and(|p| p.made > 0));
+        let any = made || outcomes.iter().any(|o| matches!(o, PassOutcome::Ok | PassOutcome::Partial));
         return if any { Exit::Partly } else { Exit::Failed };
     }
     if status.targets.iter().any(|t| t.removals_held > 0) { Exit::Held } else { Exit::Done }

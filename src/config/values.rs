@@ -108,7 +108,9 @@ pub fn word<W: Word>(text: &Located<String>, what: &str, problems: &mut Problems
         let near = input::nearest(&text.value, words.iter().copied());
         let help = near
             .map_or_else(|| format!("use one of: {}", words.join(", ")), |n| format!("did you mean `{n}`?"));
-        problems.push(Problem::at(text.place, format!("`{}` is no valid {what}", text.value)).help(help));
+        let problem = Problem::at(text.place, format!("`{}` is no valid {what}", text.value)).help(help);
+        // What stands in a user's table may be anything.
+        problems.push(if what == "state" { problem.private(&text.value) } else { problem });
     }
     found
 }

@@ -54,18 +54,25 @@ impl Board {
         };
         let (targets, errors, history) = Default::default();
         let mut board = Board { targets, errors, history, configuration };
-        board.take_over(generation, Vec::new());
+        board.take_over(generation, Vec::new(), Some(generation.loaded));
         board
     }
 
-    /// Another generation is in force.
-    pub fn take_over(&mut self, generation: &Generation, needs_restart: Vec<String>) {
+    /// Another generation is in force. `read` is when the files on disk were read, if they were and are valid.
+    pub fn take_over(
+        &mut self,
+        generation: &Generation,
+        needs_restart: Vec<String>,
+        read: Option<Timestamp>,
+    ) {
         let configuration = &mut self.configuration;
         configuration.hash.clone_from(&generation.digest);
-        configuration.loaded = generation.loaded;
         configuration.users = generation.roster.users.len();
-        configuration.last_reload_ok = true;
-        configuration.problem = None;
+        if let Some(read) = read {
+            configuration.loaded = read;
+            configuration.last_reload_ok = true;
+            configuration.problem = None;
+        }
         configuration.needs_restart = needs_restart;
         let settings = &generation.settings;
         self.targets.retain(|name, card| {
@@ -102,13 +109,13 @@ impl Board {
         }
     }
 
-    /// A pass ended; `now` is the end.
-    pub fn end(&mut self, target: &str, end: &End, failures: u32, now: Timestamp) {
+    /// A pass at a place ended; `now` is the end. A target that is elsewhere by now is not what it was about.
+    pub fn end(&mut self, target: &str, place: &str, end: &End, failures: u32, now: Timestamp) {
         for note in notes(target, end, now) {
             self.note(note);
         }
-        let Some(card) = self.targets.get_mut(target) else { return };
-        let Card { status, planned } = card;
+        let card = self.targets.get_mut(target).filter(|card| card.status.place == place);
+        let Some(Card { status, planned }) = card else { return };
         status.passing = false;
         status.consecutive_failures = failures;
         let (made, failed) = (end.report.count(Became::Done), end.report.count(Became::Failed));
@@ -245,7 +252,8 @@ fn count(status: &mut TargetStatus, planned: &Planned) {
     // Counted anew: the plan was made before its changes were.
     status.in_step = plan.in_step.max(plan.listed.saturating_sub(differing.len()));
     status.drift = status.pending + status.held + status.blocked;
-    status.not_converging = planned.hopeless.len();
+    let is_left = |id: &&String| planned.became.get(*id) != Some(&Became::Done);
+    status.not_converging = planned.hopeless.iter().filter(is_left).count();
 }
 
 fn state(status: &TargetStatus, end: &End) -> TargetState {

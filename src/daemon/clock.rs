@@ -2,8 +2,9 @@
 //!
 //! The wall clock is followed, but a jump is not believed at once: a clock set a year ahead would let everybody
 //! expire, one set back would bring leavers back. For an hour (by the monotonic clock) time goes on from where
-//! it was, long enough for NTP or a person to mend the clock; then the new time is taken for the right one.
-//! Passes are scheduled by the monotonic clock alone.
+//! it was, long enough for NTP or a person to mend the clock; then the new time is taken for the right one, and
+//! clocks of removals go on from where they were. At the start the latest time that is remembered stands for
+//! where it was, should the wall clock be behind it. Passes are scheduled by the monotonic clock alone.
 
 use std::time::Duration;
 
@@ -30,10 +31,12 @@ pub struct Reading {
     pub now: Timestamp,
     /// How far the wall clock is off, while that is doubted.
     pub doubted: Option<SignedDuration>,
+    /// A jump that is believed from now on.
+    pub believed: Option<SignedDuration>,
 }
 
 impl Clock {
-    /// At the start there is nothing to compare the wall clock with.
+    /// Follows a wall clock from here on.
     pub fn new(wall: Timestamp, monotonic: Instant) -> Self {
         Clock { wall, monotonic, doubted_since: None }
     }
@@ -46,9 +49,9 @@ impl Clock {
         let is_jump = off.abs() > TOLERANCE;
         let since = if is_jump { *self.doubted_since.get_or_insert(monotonic) } else { monotonic };
         if is_jump && monotonic - since < DOUBTED_FOR {
-            return Reading { now: expected, doubted: Some(off) };
+            return Reading { now: expected, doubted: Some(off), believed: None };
         }
         *self = Clock::new(wall, monotonic);
-        Reading { now: wall, doubted: None }
+        Reading { now: wall, doubted: None, believed: is_jump.then_some(off) }
     }
 }

@@ -11,13 +11,25 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::plan::{Change, HeldBy, TargetPlan, Verdict};
+use crate::aws::Class;
+use crate::plan::{Change, HeldBy, Removal, TargetPlan, Verdict};
 use crate::reconcile::{Report, Status};
 
 /// So many tries are taken for slowness of the service.
 const TRIES_MAX: u32 = 3;
 /// The longest pause between two tries.
 const PAUSE_MAX: Duration = Duration::from_secs(6 * 3600);
+
+/// The longest pause before somebody's access is tried to be taken away again.
+const PAUSE_OF_REMOVALS_MAX: Duration = Duration::from_secs(1800);
+
+/// True when trying again would fail again for the change's own sake; outages, quotas and permissions pass.
+fn is_about_the_change(class: Class) -> bool {
+    match class {
+        Class::Conflict | Class::Exists | Class::NotFound | Class::Invalid | Class::Quota => true,
+        Class::Throttle | Class::Transient | Class::Denied | Class::Credentials | Class::Interrupted => false,
+    }
+}
 
 /// What was tried of one target and is still planned.
 #[derive(Debug, Default)]
@@ -49,6 +61,7 @@ impl Tries {
                 change.verdict = tried.verdict(now);
             }
         }
+        hold_what_follows(plan);
         hopeless
     }
 
@@ -63,18 +76,35 @@ impl Tries {
     pub fn learn(&mut self, plan: &TargetPlan, report: &Report, interval: Duration, now: Instant) {
         let changes: BTreeMap<&str, &Change> = plan.changes.iter().map(|c| (c.id.as_str(), c)).collect();
         for entry in &report.entries {
-            let failed = match entry.status {
-                Status::Done => false,
-                Status::Failed => true,
-                Status::Skipped | Status::NotStarted => continue,
+            let failed = match (entry.status, entry.class) {
+                (Status::Done, _) => false,
+                (Status::Failed, Some(class)) if is_about_the_change(class) => true,
+                _ => continue,
             };
             let Some(change) = changes.get(entry.change.as_str()) else { continue };
             let values = values(change);
             let before = self.of.get(&entry.change).filter(|t| t.values == values).map_or(0, |t| t.count);
             let count = before + 1;
             let doublings = count.saturating_sub(TRIES_MAX).min(16);
-            let pause = interval.saturating_mul(2 << doublings).min(PAUSE_MAX.max(interval));
+            let most = if change.removal == Removal::None { PAUSE_MAX } else { PAUSE_OF_REMOVALS_MAX };
+            let pause = interval.saturating_mul(2 << doublings).min(most.max(interval));
             self.of.insert(entry.change.clone(), Try { values, count, failed, again: now + pause });
+        }
+    }
+}
+
+/// What needs a change that is held back waits with it. A plan has what is needed before what needs it.
+fn hold_what_follows(plan: &mut TargetPlan) {
+    let mut held: BTreeSet<String> = BTreeSet::new();
+    for change in &mut plan.changes {
+        if let Verdict::Held { by: HeldBy::NotConverging, .. } = &change.verdict {
+            held.insert(change.id.clone());
+        } else if let Some(needed) = change.after.iter().find(|id| held.contains(*id))
+            && change.is_ready()
+        {
+            let reason = format!("it needs {needed}, which is held back");
+            change.verdict = Verdict::Held { by: HeldBy::NotConverging, reason };
+            held.insert(change.id.clone());
         }
     }
 }

@@ -6,16 +6,20 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::config::Settings;
-use crate::input::Problems;
+use super::watch::Fingerprint;
+use crate::config::{self, Settings};
+use crate::input::{Problems, Sources};
 use crate::roster::files::{self, Files, Invalid};
 use crate::roster::{self, Roster};
 use crate::service::Desired;
+use crate::telemetry::people;
 
 /// One state of the files.
 #[derive(Debug)]
@@ -35,7 +39,9 @@ pub struct Generation {
     /// When they were read.
     pub loaded: Timestamp,
     /// The roster as written.
-    pub roster: std::sync::Arc<Roster>,
+    pub roster: Arc<Roster>,
+    /// Target -> the number of the generation in which what rosterd is to do there last changed.
+    pub since: BTreeMap<String, u64>,
     /// Warnings, in a line each that names nobody.
     pub warnings: String,
 }
@@ -45,19 +51,82 @@ pub fn day_of(now: Timestamp) -> Date {
     now.to_zoned(TimeZone::UTC).date()
 }
 
+/// How often files are read that change meanwhile.
+const READS_MAX: u32 = 5;
+/// Between two of those.
+const READ_AGAIN: Duration = Duration::from_millis(300);
+
+/// The files as they were read, and what tells that state from another.
+#[derive(Debug)]
+pub struct Read {
+    /// The files, or what is wrong with them.
+    pub generation: Result<Generation, Invalid>,
+    /// What they looked like before and after.
+    pub fingerprint: Fingerprint,
+    /// Where the roster is.
+    pub roster: Option<PathBuf>,
+}
+
+/// Reads the files while they are still: half of one state and half of another is nobody's wish. `None` when
+/// they keep changing.
+pub fn read_still(
+    config: &Path,
+    now: Timestamp,
+    loaded: Timestamp,
+    before: Option<&Generation>,
+) -> Option<Read> {
+    for attempt in 0..READS_MAX {
+        if attempt > 0 {
+            std::thread::sleep(READ_AGAIN);
+        }
+        let settings = config::load(config, &mut Sources::default(), &mut Problems::default());
+        let roster = settings.map(|s| s.daemon.roster);
+        let fingerprint = Fingerprint::of(config, roster.as_deref());
+        let generation = Generation::read(config, before.map_or(1, |b| b.number + 1), now, loaded);
+        if Fingerprint::of(config, roster.as_deref()) == fingerprint {
+            let generation = generation.map(|g| match before {
+                Some(before) => g.after(before),
+                None => g,
+            });
+            return Some(Read { generation, fingerprint, roster });
+        }
+    }
+    None
+}
+
 impl Generation {
     /// Reads the files.
-    pub fn read(
-        config: &Path,
-        number: u64,
-        now: Timestamp,
-        loaded: Timestamp,
-    ) -> Result<Generation, Invalid> {
+    fn read(config: &Path, number: u64, now: Timestamp, loaded: Timestamp) -> Result<Generation, Invalid> {
         let day = day_of(now);
         let (files, roster) = files::read(config, day, false)?;
         let Files { settings, desired, brief: warnings, digest, settings_digest, .. } = files;
-        let roster = std::sync::Arc::new(roster);
-        Ok(Generation { number, settings, desired, day, digest, settings_digest, loaded, roster, warnings })
+        let roster = Arc::new(roster);
+        let since = settings.targets.keys().map(|name| (name.clone(), number)).collect();
+        Ok(Generation {
+            number,
+            settings,
+            desired,
+            day,
+            digest,
+            settings_digest,
+            loaded,
+            roster,
+            since,
+            warnings,
+        })
+    }
+
+    /// Says for which targets nothing has changed since an earlier one.
+    fn after(mut self, before: &Generation) -> Generation {
+        if self.settings_digest == before.settings_digest {
+            for (name, since) in &mut self.since {
+                let same = self.desired.get(name) == before.desired.get(name);
+                if let Some(earlier) = before.since.get(name).filter(|_| same) {
+                    *since = *earlier;
+                }
+            }
+        }
+        self
     }
 
     /// The same files on another day; what is wrong then stands in the error.
@@ -65,19 +134,23 @@ impl Generation {
         let mut problems = Problems::default();
         let desired = roster::resolve(&self.roster, &self.settings, day, &mut problems);
         if problems.has_errors() {
-            return Err(problems.messages().collect::<Vec<_>>().join("; "));
+            // No file is at hand, and no place in one.
+            return Err(problems.brief_messages(&people::hide_addresses).join("; "));
         }
-        Ok(Generation {
-            number: self.number + 1,
+        let number = self.number + 1;
+        let next = Generation {
+            number,
             settings: self.settings.clone(),
             desired,
             day,
             digest: self.digest.clone(),
             settings_digest: self.settings_digest.clone(),
             loaded: self.loaded,
-            roster: std::sync::Arc::clone(&self.roster),
+            roster: Arc::clone(&self.roster),
+            since: self.since.keys().map(|name| (name.clone(), number)).collect(),
             warnings: self.warnings.clone(),
-        })
+        };
+        Ok(next.after(self))
     }
 
     /// Where each target is.

@@ -44,7 +44,7 @@ use tracing::warn;
 
 use self::board::Board;
 use self::clock::Clock;
-use self::generation::Generation;
+use self::generation::{Generation, Read, read_still};
 use self::heart::Heart;
 use self::lock::Lock;
 use self::status::{FORMAT_VERSION, PlanView, Status};
@@ -169,9 +169,13 @@ const ORDERS_MAX: usize = 16;
 pub fn prepare(options: Options) -> Result<Daemon, StartError> {
     let Options { config, once, stand_in, http, wall, slack } = options;
     let now = wall();
-    let generation = Generation::read(&config, 1, now, now)?;
+    let Some(Read { generation, fingerprint: read, .. }) = read_still(&config, now, now, None) else {
+        return Err(StartError::Taken(
+            "the files keep changing while they are read; start again when they are still".into(),
+        ));
+    };
+    let generation = generation?;
     let settings = &generation.settings;
-    let read = Fingerprint::of(&config, Some(&settings.daemon.roster));
     let (state_dir, audit) = match &stand_in {
         Some((_, dir)) => (dir.clone(), dir.join("audit.jsonl")),
         None => (settings.daemon.state_dir.clone(), settings.daemon.audit.clone()),
@@ -182,6 +186,7 @@ pub fn prepare(options: Options) -> Result<Daemon, StartError> {
     let door = Door::new(settings.daemon.concurrency, stopping, Learned::load(&state_dir, now));
     let mut store = Store::load(state_dir);
     store.move_to(generation.places());
+    let before = store.newest().unwrap_or(now).max(now);
     let board = Board::new(&config, &generation);
     let stand_in = stand_in.map(|(stand_in, _)| stand_in);
     if let Some(stand_in) = &stand_in {
@@ -199,7 +204,7 @@ pub fn prepare(options: Options) -> Result<Daemon, StartError> {
         stop,
         orders,
         generation: tokio::sync::watch::channel(Arc::new(generation)).0,
-        clock: Mutex::new(Clock::new(now, Instant::now())),
+        clock: Mutex::new(Clock::new(before, Instant::now())),
         doubted: AtomicBool::new(false),
         save_failed: store.failed(),
         store: Mutex::new(store),
@@ -223,6 +228,11 @@ impl Shared {
         let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
         let reading = clock.read((self.wall)(), Instant::now());
         let was_doubted = self.doubted.swap(reading.doubted.is_some(), Ordering::Relaxed);
+        drop(clock);
+        if let Some(off) = reading.believed {
+            warn!("the clock was off by {off:#} for an hour and is believed now: it is {}", reading.now);
+            aside(|| self.store().shift(off));
+        }
         if let Some(off) = reading.doubted.filter(|_| !was_doubted) {
             warn!(
                 "the clock jumped by {off:#}; for an hour `expires` and `removal_grace` count on from {}",

@@ -102,9 +102,10 @@ impl Pass {
     /// The stages; `Err(None)` where it was told to stop before anything could be planned.
     async fn stages(&self) -> Result<(Planned, Report), Option<Trouble>> {
         let (shared, settings) = (&self.shared, &self.generation.settings);
-        let memory = aside(|| shared.store().of(&self.name));
         let now = shared.now();
         let target = settings.targets.get(&self.name);
+        let grace = target.map_or(Duration::ZERO, |target| target.rules.removal_grace);
+        let memory = aside(|| shared.store().look(&self.name, grace, now));
         let aim = target.and_then(|target| Aim::of(target, &self.generation.desired, &memory)).ok_or(None)?;
         let api = self.api.until(self.stop.clone());
         // Boxed: the compiler gives up on the layout of one future of all stages.
@@ -118,11 +119,11 @@ impl Pass {
         let hopeless = self.tries().review(&mut plan, Instant::now());
         let plan = Plan { targets: vec![plan], unobserved: Vec::new() };
         let report =
-            if plan.ready() > 0 { self.apply(&api, &plan, now).boxed().await? } else { Report::default() };
+            if plan.ready() > 0 { self.apply(&api, &plan, now).boxed().await } else { Report::default() };
         let read_at = now;
         let now = shared.now();
         aside(|| {
-            shared.store().update(&self.name, &shared.door, |memory| {
+            shared.store().update(&self.name, &aim.target.place(), &shared.door, |memory| {
                 let made = plan.targets.first();
                 target::remember(memory, &self.name, aim.desired, &observed, made, &report, read_at);
                 memory.clocks = reconcile::clocks(&memory.clocks, &plan, &report, now);
@@ -133,12 +134,12 @@ impl Pass {
         Ok((Planned { plan, at: read_at, became, hopeless }, report))
     }
 
-    async fn apply(&self, api: &Api, plan: &Plan, now: Timestamp) -> Result<Report, Option<Trouble>> {
-        let Some(target) = plan.targets.first() else { return Ok(Report::default()) };
+    async fn apply(&self, api: &Api, plan: &Plan, now: Timestamp) -> Report {
+        let Some(target) = plan.targets.first() else { return Report::default() };
         let shared = &self.shared;
-        // Nothing is written that cannot be recorded.
+        // Nothing is written that cannot be recorded; what was observed is remembered all the same.
         if shared.audit.ready().is_err() {
-            return Err(unrecorded(&shared.audit));
+            return Report::default();
         }
         let hash = saved::hash(plan, now, shared.sandbox);
         let daemon = &self.generation.settings.daemon;
@@ -151,7 +152,7 @@ impl Pass {
         let entries = run.to_the_end().await;
         let report = Report { entries };
         self.tries().learn(target, &report, daemon.interval, Instant::now());
-        Ok(report)
+        report
     }
 
     fn tries(&self) -> std::sync::MutexGuard<'_, Tries> {

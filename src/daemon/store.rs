@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -38,8 +38,24 @@ impl Store {
         self.memory = std::mem::take(&mut self.memory).of_places(places);
     }
 
+    /// The clock was wrong by so much.
+    pub fn shift(&mut self, by: SignedDuration) {
+        self.memory.shift(by);
+    }
+
+    /// The latest time that is remembered.
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.memory.newest()
+    }
+
+    /// What is remembered of one target and still holds.
+    pub fn look(&mut self, target: &str, grace: Duration, now: Timestamp) -> Memory {
+        self.memory.forget_stale(target, grace, now);
+        self.of(target)
+    }
+
     /// What is remembered of one target.
-    pub fn of(&self, target: &str) -> Memory {
+    fn of(&self, target: &str) -> Memory {
         self.memory.of_target(target)
     }
 
@@ -48,8 +64,11 @@ impl Store {
         Arc::clone(&self.failed)
     }
 
-    /// Remembers anew, and saves where that matters.
-    pub fn update(&mut self, target: &str, door: &Door, change: impl FnOnce(&mut Memory)) {
+    /// Remembers anew, and saves where that matters. Nothing is remembered of a target that is elsewhere by now.
+    pub fn update(&mut self, target: &str, place: &str, door: &Door, change: impl FnOnce(&mut Memory)) {
+        if self.memory.places.get(target).is_none_or(|now| now != place) {
+            return;
+        }
         let before = self.of(target);
         change(&mut self.memory);
         let after = self.of(target);

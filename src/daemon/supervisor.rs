@@ -1,29 +1,36 @@
 //! The supervisor: starts the loops of the targets, takes orders, looks at the files, feeds the watchdog, and
 //! brings everything to an end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{error, info, warn};
 
-use super::generation::{Generation, day_of};
+use super::generation::{Generation, Read, day_of, read_still};
 use super::status::{ErrorNote, PassOutcome, TargetState};
 use super::target::{Bell, Loop};
 use super::watch::{Fingerprint, Watch};
 use super::{Daemon, Order, Shared, systemd};
+use crate::aside::aside;
 use crate::roster::files::Invalid;
-use crate::telemetry::people;
+use crate::word::Word as _;
 
 /// How often files, day and watchdog are looked after.
-const TICK: Duration = Duration::from_secs(2);
+const TICK: Duration = Duration::from_secs(3);
+/// However short systemd's patience is.
+const TICK_MIN: Duration = Duration::from_millis(100);
+/// What does not even end when it is cut off waits for a disk.
+const CUT_OFF_TIME: Duration = Duration::from_secs(2);
 /// The supervisor's part in the heart.
-const PART: &str = "supervisor";
+const PART: &str = "(supervisor)";
+/// A loop that breaks at once does not become a loop of breaking.
+const PAUSE_AFTER_BREAK: Duration = Duration::from_secs(60);
 /// `systemctl status` shows one line.
 const STATUS_CHARS_MAX: usize = 300;
 
@@ -36,17 +43,37 @@ pub struct Ended {
     pub cut_off: bool,
 }
 
+/// Who asked for a reload.
+type Answer = oneshot::Sender<Result<(), String>>;
+
+/// A loop that runs.
+struct Running {
+    name: String,
+    place: String,
+    bell: Arc<Bell>,
+}
+
 struct Supervisor {
     shared: Arc<Shared>,
     once: bool,
-    loops: JoinSet<(String, Option<PassOutcome>)>,
-    bells: BTreeMap<String, Arc<Bell>>,
+    loops: JoinSet<Option<PassOutcome>>,
+    /// The loops that run, by the id of their task.
+    running: HashMap<Id, Running>,
+    /// After a loop broke, none is started before.
+    paused_until: Instant,
     outcomes: BTreeMap<String, Option<PassOutcome>>,
     watch: Watch,
     /// The roster that is watched: that of the files on disk, valid or not.
-    roster: PathBuf,
+    roster: Option<PathBuf>,
+    /// Files being read, and who wants to know.
+    reading: Option<JoinHandle<Option<Read>>>,
+    answers: Vec<Answer>,
+    /// Who asked while they were being read: they are read once more.
+    read_again: Option<Vec<Answer>>,
     first: Arc<Generation>,
     said: String,
+    /// The day on which the roster in force is not valid any more.
+    refused_day: Option<jiff::civil::Date>,
     /// What was not heard from at the last tick.
     late: Option<String>,
 }
@@ -59,12 +86,17 @@ pub async fn supervise(daemon: Daemon) -> Ended {
         shared,
         once,
         loops: JoinSet::new(),
-        bells: BTreeMap::new(),
+        running: HashMap::new(),
+        paused_until: Instant::now(),
         outcomes: BTreeMap::new(),
         watch: Watch::new(read),
-        roster: first.settings.daemon.roster.clone(),
+        roster: Some(first.settings.daemon.roster.clone()),
+        reading: None,
+        answers: Vec::new(),
+        read_again: None,
         first,
         said: String::new(),
+        refused_day: None,
         late: None,
     };
     supervisor.start_loops();
@@ -75,9 +107,18 @@ pub async fn supervise(daemon: Daemon) -> Ended {
     supervisor.end(stopped_by, &mut orders).await
 }
 
+/// Waits for files that are being read, for ever where none are.
+async fn finished(reading: &mut Option<JoinHandle<Option<Read>>>) -> Result<Option<Read>, JoinError> {
+    match reading {
+        Some(reading) => reading.await,
+        None => std::future::pending().await,
+    }
+}
+
 impl Supervisor {
     async fn until_stopped(&mut self, orders: &mut mpsc::Receiver<Order>) -> Option<&'static str> {
-        let mut tick = tokio::time::interval(systemd::watchdog().map_or(TICK, |within| TICK.min(within)));
+        let mut tick =
+            tokio::time::interval(systemd::watchdog().map_or(TICK, |within| within.clamp(TICK_MIN, TICK)));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.shared.heart.beat(PART, Instant::now() + TICK);
@@ -85,49 +126,63 @@ impl Supervisor {
                 biased;
                 order = orders.recv() => match order {
                     Some(Order::Stop(signal)) => return Some(signal),
-                    Some(Order::Reload(answer)) => self.reload(answer).await,
+                    Some(Order::Reload(answer)) => self.reload(answer),
                     Some(Order::Reconcile { target, force_removals }) => {
                         self.ring(target.as_deref(), force_removals);
                     }
                     None => return None,
                 },
-                Some(ended) = self.loops.join_next() => {
+                Some(ended) = self.loops.join_next_with_id() => {
                     self.reap(ended);
                     if self.once && self.loops.is_empty() {
                         return None;
                     }
                 }
-                _ = tick.tick() => self.tick().await,
+                read = finished(&mut self.reading) => self.reloaded(read),
+                _ = tick.tick() => self.tick(),
             }
         }
     }
 
+    /// Starts a loop for each target that has none. One whose place another loop is still busy with waits: two
+    /// at one place would be two writers.
     fn start_loops(&mut self) {
+        if Instant::now() < self.paused_until {
+            return;
+        }
         let generation = self.shared.generation();
-        for name in generation.settings.targets.keys() {
-            if !self.bells.contains_key(name) {
-                let bell = Arc::new(Bell::default());
-                self.bells.insert(name.clone(), Arc::clone(&bell));
-                let mut generations = self.shared.generation.subscribe();
-                generations.mark_unchanged();
-                let (shared, once) = (Arc::clone(&self.shared), self.once);
-                let of = Loop { shared, name: name.clone(), generations, bell, once };
-                let name = name.clone();
-                self.loops.spawn(async move { (name, of.run().await) });
+        for target in generation.settings.targets.values() {
+            let (name, place) = (&target.name, target.place());
+            if self.running.values().any(|r| r.name == *name || r.place == place) {
+                continue;
             }
+            let outcomes: Vec<&str> = PassOutcome::ALL.iter().map(|outcome| outcome.word()).collect();
+            self.shared.door.metrics.expect(name, &outcomes);
+            let bell = Arc::new(Bell::default());
+            let of = Loop {
+                shared: Arc::clone(&self.shared),
+                name: name.clone(),
+                place: place.clone(),
+                generations: self.shared.generation.subscribe(),
+                bell: Arc::clone(&bell),
+                once: self.once,
+            };
+            let id = self.loops.spawn(of.run()).id();
+            self.outcomes.insert(name.clone(), None);
+            self.running.insert(id, Running { name: name.clone(), place, bell });
         }
     }
 
-    /// A loop has ended: its target was taken out of the settings, and may be back already.
-    fn reap(&mut self, ended: Result<(String, Option<PassOutcome>), tokio::task::JoinError>) {
+    /// A loop has ended: its target was taken out of the settings or is elsewhere, and may be back already.
+    fn reap(&mut self, ended: Result<(Id, Option<PassOutcome>), JoinError>) {
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let Some(Running { name, .. }) = self.running.remove(&id) else { return };
         match ended {
-            Ok((name, outcome)) => {
-                self.bells.remove(&name);
-                self.outcomes.insert(name, outcome);
-            }
+            Ok((_, outcome)) => _ = self.outcomes.insert(name, outcome),
             Err(error) => {
-                error!("a target's loop broke: {error}; all that are missing are started again");
-                self.bells.retain(|_, bell| Arc::strong_count(bell) > 1);
+                error!("the loop of `{name}` broke: {error}; it is started again in a while");
+                self.shared.heart.rest(&name);
+                self.paused_until = Instant::now() + PAUSE_AFTER_BREAK;
             }
         }
         if !self.once {
@@ -136,20 +191,26 @@ impl Supervisor {
     }
 
     fn ring(&self, target: Option<&str>, force_removals: bool) {
-        for (_, bell) in self.bells.iter().filter(|(name, _)| target.is_none_or(|t| t == name.as_str())) {
-            bell.ring(force_removals);
+        let digest = force_removals.then(|| self.shared.generation().digest.clone());
+        for running in self.running.values().filter(|r| target.is_none_or(|t| t == r.name)) {
+            running.bell.ring(digest.clone());
         }
     }
 
-    async fn tick(&mut self) {
+    fn tick(&mut self) {
         let shared = Arc::clone(&self.shared);
-        let generation = shared.generation();
-        if !self.once && self.watch.look(self.fingerprint()) {
-            self.reload(None).await;
-        }
         let today = day_of(shared.now());
-        if today != generation.day {
-            self.another_day(&generation, today);
+        if !self.once {
+            if self.watch.look(self.fingerprint()) {
+                self.reload(None);
+            }
+            let generation = shared.generation();
+            let is_another = today != generation.day && self.refused_day != Some(today);
+            // Files that are being read are read for the day it is.
+            if is_another && self.reading.is_none() {
+                self.another_day(&generation, today);
+            }
+            self.start_loops();
         }
         shared.board().sample((shared.wall)(), shared.door.metrics.totals());
         let late = shared.heart.late(Instant::now());
@@ -167,57 +228,65 @@ impl Supervisor {
     }
 
     fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of(&self.shared.config, Some(&self.roster))
+        Fingerprint::of(&self.shared.config, self.roster.as_deref())
     }
 
     /// `expires` counts from the beginning of a day.
     fn another_day(&mut self, generation: &Generation, today: jiff::civil::Date) {
         match generation.on(today) {
-            Ok(next) => self.take_over(next),
+            Ok(next) => self.take_over(next, None),
             Err(problem) => {
+                self.refused_day = Some(today);
                 let message = format!("on {today} the roster is not valid any more: {problem}");
                 self.refuse(message, String::new());
             }
         }
     }
 
-    async fn reload(&mut self, answer: Option<oneshot::Sender<Result<(), String>>>) {
-        let shared = Arc::clone(&self.shared);
-        systemd::reloading();
-        let before = shared.generation();
-        // Taken first: what changes while the files are read is noticed at the next look.
-        self.watch = Watch::new(self.fingerprint());
-        let (config, number, now) = (shared.config.clone(), before.number + 1, shared.now());
-        let loaded = (shared.wall)();
-        let read = tokio::task::spawn_blocking(move || Generation::read(&config, number, now, loaded)).await;
-        let roster = match &read {
-            Ok(Ok(generation)) => Some(generation.settings.daemon.roster.clone()),
-            Ok(Err(invalid)) => invalid.roster.clone(),
-            Err(_) => None,
-        };
-        if let Some(roster) = roster.filter(|roster| *roster != self.roster) {
-            // Another roster: it is looked at from here on, and read once more.
-            self.roster = roster;
-            self.watch = Watch::new(Fingerprint::default());
+    /// Has the files read aside; whoever asks meanwhile has them read once more.
+    fn reload(&mut self, answer: Option<Answer>) {
+        if self.once {
+            answer.map(|answer| answer.send(Err("one pass is made, with the files as they were".into())));
+        } else if self.reading.is_some() {
+            self.read_again.get_or_insert_default().extend(answer);
+        } else {
+            self.answers.extend(answer);
+            systemd::reloading();
+            let shared = Arc::clone(&self.shared);
+            self.reading = Some(tokio::task::spawn_blocking(move || {
+                let (now, loaded, before) = (shared.now(), (shared.wall)(), shared.generation());
+                read_still(&shared.config, now, loaded, Some(&before))
+            }));
         }
+    }
+
+    fn reloaded(&mut self, read: Result<Option<Read>, JoinError>) {
+        self.reading = None;
         let result = match read {
-            Ok(Ok(generation)) => {
-                if !generation.warnings.is_empty() && generation.warnings != before.warnings {
-                    warn!("{}", people::hide_addresses(&generation.warnings));
+            Ok(Some(Read { generation, fingerprint, roster })) => {
+                self.watch = Watch::new(fingerprint);
+                self.roster = roster;
+                self.refused_day = None;
+                match generation {
+                    Ok(generation) => {
+                        self.accept(generation);
+                        Ok(())
+                    }
+                    Err(Invalid { brief, errors, .. }) => {
+                        let what = crate::word::count(errors, "error");
+                        let message =
+                            format!("the files on disk have {what}; the last good ones stay in force");
+                        self.refuse(message, brief.clone());
+                        Err(brief)
+                    }
                 }
-                if generation.digest == before.digest && generation.day == before.day {
-                    self.unchanged(&before);
-                } else {
-                    self.take_over(generation);
-                }
-                Ok(())
             }
-            Ok(Err(Invalid { brief, errors, .. })) => {
-                let what = crate::word::count(errors, "error");
-                let message = format!("the files on disk have {what}; the last good ones stay in force");
-                let brief = people::hide_addresses(&brief);
-                self.refuse(message, brief.clone());
-                Err(brief)
+            Ok(None) => {
+                // The next look that shows them still has them read.
+                self.watch = Watch::new(Fingerprint::default());
+                info!("the files keep changing while they are read");
+                Err("the files keep changing while they are read; they are read again when they are still"
+                    .into())
             }
             Err(panicked) => {
                 let message = format!("the files could not be read: {panicked}");
@@ -226,18 +295,32 @@ impl Supervisor {
             }
         };
         systemd::ready(&self.said);
-        if let Some(answer) = answer {
-            let _ = answer.send(result);
+        for answer in std::mem::take(&mut self.answers) {
+            let _ = answer.send(result.clone());
+        }
+        if let Some(answers) = self.read_again.take() {
+            self.reload(None);
+            self.answers.extend(answers);
         }
     }
 
-    fn unchanged(&self, generation: &Generation) {
-        info!(hash = generation.digest, "the files on disk are those in force");
-        let needs_restart = generation.needs_restart(&self.first.settings);
-        self.shared.board().take_over(generation, needs_restart);
+    fn accept(&mut self, generation: Generation) {
+        let before = self.shared.generation();
+        if !generation.warnings.is_empty() && generation.warnings != before.warnings {
+            generation.warnings.lines().for_each(|line| warn!("{line}"));
+        }
+        let loaded = generation.loaded;
+        if generation.digest == before.digest && generation.day == before.day {
+            info!(hash = generation.digest, "the files on disk are those in force");
+            let needs_restart = generation.needs_restart(&self.first.settings);
+            self.shared.board().take_over(&before, needs_restart, Some(loaded));
+        } else {
+            self.take_over(generation, Some(loaded));
+        }
     }
 
-    fn take_over(&mut self, generation: Generation) {
+    /// Another generation is in force; `read` where it was read from the disk just now.
+    fn take_over(&mut self, generation: Generation, read: Option<Timestamp>) {
         let shared = &self.shared;
         let before = shared.generation();
         let needs_restart = generation.needs_restart(&self.first.settings);
@@ -250,8 +333,8 @@ impl Supervisor {
         if let Some(stand_in) = &shared.stand_in {
             stand_in.provide(&generation);
         }
-        shared.store().move_to(generation.places());
-        shared.board().take_over(&generation, needs_restart);
+        aside(|| shared.store().move_to(generation.places()));
+        shared.board().take_over(&generation, needs_restart, read);
         let (hash, users) = (generation.digest.clone(), generation.roster.users.len());
         let (targets, day) = (generation.settings.targets.len(), generation.day);
         shared.generation.send_replace(Arc::new(generation));
@@ -261,7 +344,8 @@ impl Supervisor {
 
     fn refuse(&self, message: String, text: String) {
         let shared = &self.shared;
-        error!("{message}{}{text}", if text.is_empty() { "" } else { "\n" });
+        error!("{message}");
+        text.lines().for_each(|line| error!("{line}"));
         let advice =
             "correct the files: `rosterd check` shows the same; they are read again when they change";
         let note = ErrorNote {
@@ -323,8 +407,10 @@ impl Supervisor {
         let mut cut_off = false;
         while !self.loops.is_empty() {
             tokio::select! {
-                Some(ended) = self.loops.join_next() => {
-                    if let Ok((name, outcome)) = ended {
+                Some(ended) = self.loops.join_next_with_id() => {
+                    if let Ok((id, outcome)) = ended
+                        && let Some(Running { name, .. }) = self.running.remove(&id)
+                    {
                         self.outcomes.insert(name, outcome);
                     }
                     continue;
@@ -333,15 +419,20 @@ impl Supervisor {
                 order = orders.recv() => if !matches!(order, Some(Order::Stop(_))) { continue },
                 // Whoever waits for the end is told that there is one.
                 _ = tick.tick() => {
-                    systemd::alive();
+                    if shared.heart.late(Instant::now()).is_none() {
+                        systemd::alive();
+                    }
                     continue;
                 }
             }
             cut_off = true;
             warn!("calls under way are cut off; the audit trail names them, and the next pass looks");
-            self.loops.shutdown().await;
+            if tokio::time::timeout(CUT_OFF_TIME, self.loops.shutdown()).await.is_err() {
+                warn!("a target's loop waits for a disk and is left behind");
+                break;
+            }
         }
-        shared.store().save(&shared.door);
+        aside(|| shared.store().save(&shared.door));
         if let Some(Err(error)) = shared.stand_in.as_ref().map(|s| s.save()) {
             warn!("the sandbox is not saved: {error}");
         }

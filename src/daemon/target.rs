@@ -2,7 +2,6 @@
 //! back; a pass that panics is a failed pass, and the loop goes on.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use super::pass::{End, Pass, Trouble};
 use super::schedule::Rhythm;
 use super::status::{PaceLine, PassOutcome};
 use crate::aws::client::{self, Api};
+use crate::config::Target;
 use crate::reconcile::{Report, Status};
 use crate::word::Word as _;
 
@@ -26,14 +26,27 @@ use crate::word::Word as _;
 #[derive(Debug, Default)]
 pub struct Bell {
     rung: Notify,
-    force_removals: AtomicBool,
+    /// The digest of the files under which somebody allowed removals beyond the cap.
+    allowed: Mutex<Option<String>>,
 }
 
 impl Bell {
-    /// Asks for a pass; with `force_removals` one that `max_removals` does not hold.
-    pub fn ring(&self, force_removals: bool) {
-        self.force_removals.fetch_or(force_removals, Ordering::SeqCst);
+    /// Asks for a pass; `allowed` is the digest of the files in force where `max_removals` is not to hold it:
+    /// what somebody allowed under one roster is not allowed under the next.
+    pub fn ring(&self, allowed: Option<String>) {
+        if allowed.is_some() {
+            *self.allowed.lock().unwrap_or_else(PoisonError::into_inner) = allowed;
+        }
         self.rung.notify_one();
+    }
+
+    /// True for one pass, under the files it was allowed for.
+    fn allows_removals(&self, digest: &str) -> bool {
+        let allowed = self.allowed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if allowed.as_deref().is_some_and(|allowed| allowed != digest) {
+            warn!("removals beyond `max_removals` were allowed for files that are not in force any more");
+        }
+        allowed.as_deref() == Some(digest)
     }
 }
 
@@ -44,6 +57,8 @@ pub struct Loop {
     pub shared: Arc<Shared>,
     /// The target's name.
     pub name: String,
+    /// Where it is: at another place it is another target, with a loop of its own.
+    pub place: String,
     /// The files in force.
     pub generations: watch::Receiver<Arc<Generation>>,
     /// Asks for a pass.
@@ -52,26 +67,42 @@ pub struct Loop {
     pub once: bool,
 }
 
+/// Passes in a row that newer files may stop: one of a target whose roster changes all the time has to end, too.
+const STOPPED_MAX: u32 = 3;
+
+/// How a loop has fared so far.
+#[derive(Debug, Default)]
+struct Course {
+    /// Failed passes in a row.
+    failures: u32,
+    /// Passes in a row that newer files have stopped.
+    stopped: u32,
+    /// The generation in which what the last pass was about last changed.
+    since: u64,
+    /// The settings that the clients were made from.
+    settings_digest: String,
+}
+
 impl Loop {
     /// Passes until rosterd stops or the target is taken out of the settings; gives how the last one ended.
     pub async fn run(mut self) -> Option<PassOutcome> {
         let tries = Arc::new(Mutex::new(Tries::default()));
         let mut link: Option<Api> = None;
-        let mut settings_digest = String::new();
-        let mut failures = 0;
+        let mut course = Course::default();
         let mut due = Instant::now();
         let mut last = None;
-        loop {
-            let asked = match self.wait(due).await {
-                None => break,
-                Some(asked) => asked,
-            };
+        while let Some(asked) = self.wait(due, course.since).await {
             let generation = Arc::clone(&self.generations.borrow_and_update());
-            let Some(target) = generation.settings.targets.get(&self.name) else { break };
-            if settings_digest != generation.settings_digest {
-                settings_digest.clone_from(&generation.settings_digest);
+            let Some(target) = self.own(&generation) else { break };
+            course.since = generation.since.get(&self.name).copied().unwrap_or_default();
+            if course.settings_digest != generation.settings_digest {
+                course = Course {
+                    since: course.since,
+                    settings_digest: generation.settings_digest.clone(),
+                    ..Course::default()
+                };
                 *tries.lock().unwrap_or_else(PoisonError::into_inner) = Tries::default();
-                (link, failures) = (None, 0);
+                link = None;
             }
             let api = match link.take() {
                 Some(api) => api,
@@ -84,17 +115,16 @@ impl Loop {
             if asked {
                 tries.lock().unwrap_or_else(PoisonError::into_inner).try_again(Instant::now());
             }
-            let force_removals = self.bell.force_removals.swap(false, Ordering::SeqCst);
             let began = Instant::now();
-            let end = self.pass(&generation, api.clone(), &tries, force_removals).await;
-            failures = match end.outcome {
+            let end = self.pass(&generation, api.clone(), &tries, &mut course).await;
+            course.failures = match end.outcome {
                 // What takes long and comes forward is no failure.
                 PassOutcome::Timeout if end.report.count(Status::Done) > 0 => 0,
-                PassOutcome::Failed | PassOutcome::Timeout => failures + 1,
+                PassOutcome::Failed | PassOutcome::Timeout => course.failures + 1,
                 PassOutcome::Ok | PassOutcome::Partial => 0,
-                PassOutcome::Interrupted => failures,
+                PassOutcome::Interrupted => course.failures,
             };
-            self.record(&end, &api, failures);
+            self.record(&end, &api, course.failures);
             last = Some(end.outcome);
             // Credentials are looked for anew: files and environment may hold others now.
             if !end.trouble.as_ref().is_some_and(|t| t.credentials) {
@@ -105,35 +135,48 @@ impl Loop {
             }
             let daemon = &generation.settings.daemon;
             let rhythm = Rhythm { interval: daemon.interval, jitter: daemon.jitter };
-            due = rhythm.next(began, Instant::now(), failures, fastrand::f64());
+            due = rhythm.next(began, Instant::now(), course.failures, fastrand::f64());
             self.expect(due);
         }
         self.shared.heart.rest(&self.name);
         last
     }
 
-    /// Waits for the next pass: true when somebody asked for it, nothing when there is none.
-    async fn wait(&mut self, due: Instant) -> Option<bool> {
-        self.shared.heart.beat(&self.name, due);
-        let mut stop = self.shared.stop.subscribe();
-        let asked = tokio::select! {
-            biased;
-            () = stops(&mut stop) => return None,
-            changed = self.generations.changed() => changed.ok().map(|()| false)?,
-            () = self.bell.rung.notified() => true,
-            () = tokio::time::sleep_until(due) => false,
-        };
-        Some(asked)
+    /// The target, where it still is the one this loop is for.
+    fn own<'g>(&self, generation: &'g Generation) -> Option<&'g Target> {
+        generation.settings.targets.get(&self.name).filter(|target| target.place() == self.place)
     }
 
-    /// One pass within its bounds: told to stop by a newer generation, by the end of rosterd or of
-    /// `pass_timeout`, it ends its calls under way; if it does not, it is cut off.
+    /// Waits for the next pass: true when somebody or a newer roster asks for it, nothing when there is none.
+    async fn wait(&mut self, due: Instant, since: u64) -> Option<bool> {
+        self.shared.heart.beat(&self.name, due);
+        let mut stop = self.shared.stop.subscribe();
+        loop {
+            tokio::select! {
+                biased;
+                () = stops(&mut stop) => return None,
+                changed = self.generations.changed() => {
+                    changed.ok()?;
+                    let generation = Arc::clone(&self.generations.borrow_and_update());
+                    self.own(&generation)?;
+                    if generation.since.get(&self.name).is_some_and(|now| *now != since) {
+                        return Some(true);
+                    }
+                }
+                () = self.bell.rung.notified() => return Some(true),
+                () = tokio::time::sleep_until(due) => return Some(false),
+            }
+        }
+    }
+
+    /// One pass within its bounds: told to stop by a newer roster, by the end of rosterd or of `pass_timeout`, it
+    /// ends its calls under way; if it does not, it is cut off.
     async fn pass(
         &self,
         generation: &Arc<Generation>,
         api: Api,
         tries: &Arc<Mutex<Tries>>,
-        force_removals: bool,
+        course: &mut Course,
     ) -> End {
         let daemon = &generation.settings.daemon;
         let (stop, stopping) = watch::channel(false);
@@ -143,18 +186,21 @@ impl Loop {
             name: self.name.clone(),
             api,
             tries: Arc::clone(tries),
-            force_removals,
+            force_removals: self.bell.allows_removals(&generation.digest),
             stop: stopping,
         };
         let began = Instant::now();
         let started = (self.shared.wall)();
         let timeout = began + daemon.pass_timeout;
-        let cut_off = timeout + daemon.limits.call_timeout;
+        // Work that must not stay half done is two calls more at most.
+        let cut_off = timeout + 2 * daemon.limits.call_timeout + daemon.limits.attempt_timeout;
         self.shared.heart.beat(&self.name, cut_off);
         self.shared.board().begin(&self.name);
         let span = info_span!("pass", target_name = self.name);
         let mut pass = std::pin::pin!(AssertUnwindSafe(pass.make().instrument(span)).catch_unwind());
         let (mut newer, mut is_late) = (self.generations.clone(), false);
+        let may_be_stopped = course.stopped < STOPPED_MAX;
+        course.stopped = 0;
         let mut rosterd_stops = self.shared.stop.subscribe();
         loop {
             tokio::select! {
@@ -167,7 +213,14 @@ impl Loop {
                     }
                     return end;
                 }
-                _ = newer.changed(), if !*stop.borrow() => { stop.send_replace(true); }
+                Ok(()) = newer.changed() => {
+                    let now = newer.borrow_and_update();
+                    let is_other = now.since.get(&self.name) != Some(&course.since) || self.own(&now).is_none();
+                    if is_other && (may_be_stopped || self.own(&now).is_none()) {
+                        course.stopped += 1;
+                        stop.send_replace(true);
+                    }
+                }
                 () = stops(&mut rosterd_stops), if !*stop.borrow() => { stop.send_replace(true); }
                 () = tokio::time::sleep_until(timeout), if !is_late => {
                     is_late = true;
@@ -196,7 +249,7 @@ impl Loop {
         });
         let expiry = *api.caller().expiry.lock().unwrap_or_else(PoisonError::into_inner);
         let mut board = shared.board();
-        board.end(&self.name, end, failures, (shared.wall)());
+        board.end(&self.name, &self.place, end, failures, (shared.wall)());
         board.measure(&self.name, expiry, rates.collect());
         drop(board);
         shared.passed();

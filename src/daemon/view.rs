@@ -62,9 +62,13 @@ impl Planned {
         ChangeView {
             kind: change.kind,
             who: if show_people { change.subject.key().to_string() } else { people::stand_in(change) },
-            user: change.user.clone(),
+            user: change.user.as_ref().map(|user| if show_people { user.clone() } else { people::id(user) }),
             what: text(&render::what(&shown)),
-            cause: render::cause(change),
+            cause: if show_people {
+                render::cause(change)
+            } else {
+                people::hide_addresses(&render::cause(change))
+            },
             roles: change.roles.clone(),
             removal: change.removal,
             state,

@@ -35,11 +35,11 @@ pub struct Place {
 pub struct Problem {
     place: Option<Place>,
     message: String,
-    label: Option<String>,
-    help: Option<String>,
+    label: Option<Box<str>>,
+    help: Option<Box<str>>,
     also: Vec<(Place, String)>,
     /// Parts of the message that may say who a person is.
-    private: Vec<String>,
+    private: Box<[String]>,
     warning: bool,
 }
 
@@ -137,20 +137,20 @@ impl Problem {
             label: None,
             help: None,
             also: Vec::new(),
-            private: Vec::new(),
+            private: Box::default(),
             warning: false,
         }
     }
 
     /// The words under the caret.
     pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
+        self.label = Some(label.into().into());
         self
     }
 
     /// What to do about it.
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(help.into().into());
         self
     }
 
@@ -164,7 +164,7 @@ impl Problem {
 
     /// Says which part of the message may say who a person is: it is left out where names are not shown.
     pub fn private(mut self, text: &str) -> Self {
-        self.private.push(text.to_string());
+        self.private = self.private.into_iter().chain([text.to_string()]).collect();
         self
     }
 
@@ -180,18 +180,20 @@ impl Problem {
         self
     }
 
-    /// In one line, without the line of the file and without what is private.
-    fn brief(&self, sources: &Sources) -> String {
-        let place = self.place.map_or_else(String::new, |place| {
-            let (_, line, span, path) = sources.snippet(place);
-            format!("{path}:{line}:{}: ", span.start + 1)
-        });
+    /// The message in one line, without what is private and without what `hide` takes out.
+    fn brief(&self, hide: &dyn Fn(&str) -> String) -> String {
         let mut message = self.message.clone();
         for private in self.private.iter().filter(|p| !p.is_empty()) {
             message = message.replace(private.as_str(), "(hidden)");
         }
         let help = self.help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
-        format!("{place}{message}{help}")
+        format!("{}{help}", hide(&message)).chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    }
+
+    fn brief_at(&self, sources: &Sources, hide: &dyn Fn(&str) -> String) -> String {
+        let Some(place) = self.place else { return self.brief(hide) };
+        let (_, line, span, path) = sources.snippet(place);
+        format!("{path}:{line}:{}: {}", span.start + 1, self.brief(hide))
     }
 
     fn render(&self, sources: &Sources, renderer: &Renderer) -> String {
@@ -212,7 +214,7 @@ impl Problem {
             group = group.element(Snippet::source(source).line_start(line).path(path).annotation(annotation));
         }
         if let Some(help) = &self.help {
-            group = group.element(Level::HELP.message(help));
+            group = group.element(Level::HELP.message(&**help));
         }
         renderer.render(&[group])
     }
@@ -246,10 +248,17 @@ impl Problems {
         ordered
     }
 
-    /// All of them, a line each, without a line of the files and without what may say who a person is.
-    pub fn brief(&self, sources: &Sources) -> String {
+    /// The messages without what may say who a person is; `hide` takes out what it knows to be private.
+    pub fn brief_messages(&self, hide: &dyn Fn(&str) -> String) -> Vec<String> {
+        self.list.iter().map(|p| p.brief(hide)).collect()
+    }
+
+    /// All of them, a line each with its place, without the line of the file there and without what may say who
+    /// a person is.
+    pub fn brief(&self, sources: &Sources, hide: &dyn Fn(&str) -> String) -> String {
         let ordered = self.ordered();
-        let mut lines: Vec<String> = ordered.iter().take(SHOWN_MAX).map(|p| p.brief(sources)).collect();
+        let mut lines: Vec<String> =
+            ordered.iter().take(SHOWN_MAX).map(|p| p.brief_at(sources, hide)).collect();
         if ordered.len() > SHOWN_MAX {
             lines.push(format!("… and {} more", ordered.len() - SHOWN_MAX));
         }

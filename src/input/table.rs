@@ -149,7 +149,11 @@ impl<'i> Table<'i> {
         for entry in self.entries.iter().filter(|e| e.value.is_some() && !self.asked.contains(&&*e.key)) {
             let place =
                 if self.name.is_empty() { "at the top level".into() } else { format!("in {}", self.name) };
-            let problem = Problem::at(entry.key_place, format!("unknown key `{}` {place}", entry.key));
+            let mut problem = Problem::at(entry.key_place, format!("unknown key `{}` {place}", entry.key));
+            if self.name.starts_with("users.") {
+                // A value where a key should be.
+                problem = problem.private(&entry.key);
+            }
             problems.push(match super::nearest(&entry.key, self.asked.iter().copied()) {
                 Some(near) => problem.help(format!("did you mean `{near}`?")),
                 None => problem.help(format!("valid keys here: {}", self.asked.join(", "))),

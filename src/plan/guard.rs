@@ -202,7 +202,7 @@ fn verdict(rules: &Rules, change: &Change, circumstances: Circumstances<'_>) -> 
         return held(HeldBy::Policy, "create-only changes nothing that is there".into());
     }
     if change.removal == Removal::Unlisted && !rules.removal_grace.is_zero() {
-        let since = circumstances.clocks.get(&change.id).copied().unwrap_or(circumstances.now);
+        let since = since(circumstances.clocks, &change.id, circumstances.now);
         let waited = Duration::try_from(circumstances.now.duration_since(since)).unwrap_or_default();
         if waited < rules.removal_grace {
             let left = rules.removal_grace - waited;
@@ -258,5 +258,10 @@ pub fn wind(clocks: &Clocks, plan: &super::Plan, now: Timestamp) -> Clocks {
     // A target that was not observed keeps its clocks.
     let unseen = clocks.iter().filter(|(id, _)| !observed.contains(id.split('/').next().unwrap_or("")));
     let kept = unseen.map(|(id, at)| (id.clone(), *at));
-    kept.chain(waiting.map(|c| (c.id.clone(), clocks.get(&c.id).copied().unwrap_or(now)))).collect()
+    kept.chain(waiting.map(|c| (c.id.clone(), since(clocks, &c.id, now)))).collect()
+}
+
+/// Since when a removal is due. A clock that was started in what is the future now starts again.
+fn since(clocks: &Clocks, change: &str, now: Timestamp) -> Timestamp {
+    clocks.get(change).copied().filter(|since| *since <= now).unwrap_or(now)
 }

@@ -12,7 +12,7 @@ use tracing::{debug, error, warn};
 
 use crate::aws::Class;
 use crate::aws::client::Api;
-use crate::plan::{Change, Kind, TargetPlan};
+use crate::plan::{Change, Field, Kind, Removal, TargetPlan};
 use crate::service::{self, Made, Outcome};
 use crate::telemetry::audit::{Audit, Line};
 use crate::telemetry::people;
@@ -47,6 +47,8 @@ pub struct Entry {
     pub status: Status,
     /// What went wrong, or what to know of it.
     pub note: Option<String>,
+    /// What the failure means, where there was an answer to go by.
+    pub class: Option<Class>,
 }
 
 /// What became of a plan.
@@ -86,7 +88,14 @@ pub struct Run<'a> {
     pub progress: &'a (dyn Fn(Progress<'_>) + Sync),
 }
 
-type Ended = (usize, Status, Option<String>, Outcome);
+/// How the making of one change ended.
+struct Ended {
+    at: usize,
+    status: Status,
+    note: Option<String>,
+    class: Option<Class>,
+    outcome: Outcome,
+}
 type Running<'a> = Pin<Box<dyn Future<Output = Ended> + Send + 'a>>;
 
 impl<'a> Run<'a> {
@@ -96,7 +105,8 @@ impl<'a> Run<'a> {
         let mut schedule = Schedule::new(&changes, &self.target.changes);
         let mut made = Made::default();
         let mut entries = Vec::with_capacity(changes.len());
-        let begun = Line::begin(&self.target.target, self.plan_hash, changes.len(), Timestamp::now());
+        let lost = removals(&changes);
+        let begun = Line::begin(&self.target.target, self.plan_hash, changes.len(), &lost, Timestamp::now());
         if let Err(error) = self.audit.write(&begun) {
             error!(target_name = self.target.target, "nothing is written to AWS: {error}");
         }
@@ -109,26 +119,33 @@ impl<'a> Run<'a> {
                 let made = made.clone_for(changes[at]);
                 running.push(Box::pin(self.one(at, changes[at], made)));
             }
-            let Some((at, status, note, outcome)) = running.next().await else { break };
+            let Some(Ended { at, status, note, class, outcome }) = running.next().await else { break };
             let change = changes[at];
             if let Some(created) = outcome.created {
                 made.ids.insert(change.id.clone(), created);
             }
-            self.end(change, status, note, &mut entries);
+            self.end(change, status, note, class, &mut entries);
             for skipped in schedule.ended(at, status == Status::Done) {
                 let note = Some(format!("needs {}, which was not made", change.id));
-                self.end(changes[skipped], Status::Skipped, note, &mut entries);
+                self.end(changes[skipped], Status::Skipped, note, None, &mut entries);
             }
         }
         for (at, why) in schedule.left() {
             let note = why.map(|id| format!("needs {id}, which is blocked or held back"));
             let status = if note.is_some() { Status::Skipped } else { Status::NotStarted };
-            self.end(changes[at], status, note, &mut entries);
+            self.end(changes[at], status, note, None, &mut entries);
         }
         entries
     }
 
-    fn end(&self, change: &Change, status: Status, note: Option<String>, entries: &mut Vec<Entry>) {
+    fn end(
+        &self,
+        change: &Change,
+        status: Status,
+        note: Option<String>,
+        class: Option<Class>,
+        entries: &mut Vec<Entry>,
+    ) {
         let entry = Entry {
             target: self.target.target.clone(),
             change: change.id.clone(),
@@ -136,6 +153,7 @@ impl<'a> Run<'a> {
             kind: change.kind,
             status,
             note,
+            class,
         };
         (self.progress)(Progress::Ended(&entry));
         entries.push(entry);
@@ -146,14 +164,17 @@ impl<'a> Run<'a> {
         let mut record = Record { audit: self.audit, api: &api, line: None };
         record.line = Some(Line::of(&self.target.target, change, self.plan_hash, Timestamp::now()));
         let result = service::apply(&api, &change.action, &made).await;
-        let Some(mut line) = record.line.take() else {
-            return (at, Status::NotStarted, None, Outcome::default());
-        };
+        let not_started =
+            Ended { at, status: Status::NotStarted, note: None, class: None, outcome: Outcome::default() };
+        let Some(mut line) = record.line.take() else { return not_started };
         line.time = Timestamp::now();
         line.request_ids = api.request_ids();
+        line.outcome = "failed";
+        let mut class = None;
         let (status, note, outcome) = match result {
             Some(Ok(outcome)) => {
                 debug!(target_name = self.target.target, change = change.kind.to_string(), "done");
+                line.outcome = "done";
                 (Status::Done, outcome.note.clone(), outcome)
             }
             Some(Err(failure))
@@ -161,9 +182,14 @@ impl<'a> Run<'a> {
                     && line.request_ids.is_empty()
                     && !failure.uncertain =>
             {
-                return (at, Status::NotStarted, None, Outcome::default());
+                return not_started;
             }
             Some(Err(failure)) => {
+                class = Some(failure.class);
+                // No answer, or none that says whether it took effect.
+                if failure.uncertain {
+                    line.outcome = "unknown";
+                }
                 warn!(
                     target_name = self.target.target,
                     user = people::stand_in(change),
@@ -177,10 +203,9 @@ impl<'a> Run<'a> {
             }
             None => (Status::Failed, Some("the change is for another service".into()), Outcome::default()),
         };
-        line.outcome = if status == Status::Done { "done" } else { "failed" };
         line.note.clone_from(&note);
         match self.audit.write(&line) {
-            Ok(()) => (at, status, note, outcome),
+            Ok(()) => Ended { at, status, note, class, outcome },
             Err(error) => {
                 let (user, kind) = (people::stand_in(change), change.kind.to_string());
                 error!(
@@ -189,10 +214,18 @@ impl<'a> Run<'a> {
                     change = kind,
                     "{status}, not recorded yet: {error}"
                 );
-                (at, Status::Failed, Some(format!("{UNRECORDED} {error}")), outcome)
+                let note = Some(format!("{UNRECORDED} {error}"));
+                Ended { at, status: Status::Failed, note, class: None, outcome }
             }
         }
     }
+}
+
+/// What a plan takes away, for the line that begins it: on record even if rosterd is killed in the middle.
+fn removals(changes: &[&Change]) -> Vec<Field> {
+    let lost = changes.iter().filter(|c| c.removal != Removal::None);
+    lost.map(|c| Field { name: c.kind.to_string(), old: Some(c.subject.key().to_string()), new: None })
+        .collect()
 }
 
 /// The line of an action under way: where rosterd ends before the answer comes, it says so.

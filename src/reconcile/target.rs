@@ -94,6 +94,7 @@ pub fn remember(
             known.insert(user, key);
         }
     }
+    memory.observed.insert(target.to_string(), read_at);
     if observed.is_listing() {
         memory.listings.remove(target);
         let listing = Listing::of(observed, wanted, read_at);

@@ -10,6 +10,7 @@ use super::schema::Roster;
 use crate::config::{self, Settings};
 use crate::input::{Problems, Sources};
 use crate::service::Desired;
+use crate::telemetry::people;
 
 /// The settings, and what the roster wants of each target.
 #[derive(Debug)]
@@ -42,8 +43,6 @@ pub struct Invalid {
     pub errors: usize,
     /// How many warnings.
     pub warnings: usize,
-    /// Where the roster is, where the settings say so: it is watched all the same.
-    pub roster: Option<std::path::PathBuf>,
 }
 
 /// Reads both files as they are to be taken on a day.
@@ -61,13 +60,13 @@ pub fn read(config: &Path, today: Date, styled: bool) -> Result<(Files, Roster),
     match (settings, roster) {
         (Some(settings), Some(roster)) if !problems.has_errors() => {
             let digest = sources.digest();
-            let brief = problems.brief(&sources);
+            let brief = problems.brief(&sources, &people::hide_addresses);
             Ok((Files { settings, desired, warnings: text, brief, digest, settings_digest }, roster))
         }
-        (settings, _) => {
+        _ => {
             let (errors, warnings) = problems.counts();
-            let (brief, roster) = (problems.brief(&sources), settings.map(|s| s.daemon.roster));
-            Err(Invalid { text, brief, errors, warnings, roster })
+            let brief = problems.brief(&sources, &people::hide_addresses);
+            Err(Invalid { text, brief, errors, warnings })
         }
     }
 }

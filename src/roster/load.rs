@@ -266,7 +266,8 @@ fn read_login(mut t: Table<'_>, problems: &mut Problems) -> Option<ExternalLogin
         ("NONE", ..) => wrong("NONE clears the login and takes neither `url` nor `id`"),
         _ => {
             let problem =
-                Problem::at(kind.place, format!("`{}` is no valid type of external login", kind.value));
+                Problem::at(kind.place, format!("`{}` is no valid type of external login", kind.value))
+                    .private(&kind.value);
             problems
                 .push(problem.help(format!("use one of: {}", TYPES.join(", "))).suggest(&kind.value, TYPES));
             None

@@ -97,7 +97,7 @@ pub enum Ref {
 }
 
 /// What the roster wants of one target.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub enum Desired {
     /// Of a DataZone domain.
     DataZone(datazone::Desired),

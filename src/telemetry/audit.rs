@@ -7,7 +7,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,6 +19,8 @@ use crate::aside::aside;
 use crate::plan::{Change, Field};
 use crate::word::Word as _;
 
+/// In a line that begins a plan.
+const BEGUN: &str = "\"outcome\":\"begun\"";
 /// The path that stands for standard output.
 pub const STDOUT: &str = "-";
 
@@ -71,7 +73,14 @@ impl<'a> Line<'a> {
     }
 
     /// The line before the first change of a plan: if it cannot be written, nothing is.
-    pub fn begin(target: &'a str, plan: &'a str, changes: usize, time: Timestamp) -> Self {
+    /// `removals` is what the plan takes away.
+    pub fn begin(
+        target: &'a str,
+        plan: &'a str,
+        changes: usize,
+        removals: &'a [Field],
+        time: Timestamp,
+    ) -> Self {
         Line {
             time,
             target,
@@ -79,7 +88,7 @@ impl<'a> Line<'a> {
             kind: "apply",
             principal: "",
             user: None,
-            fields: &[],
+            fields: removals,
             roles: &[],
             plan,
             request_ids: Vec::new(),
@@ -177,6 +186,10 @@ impl Trail {
         self.torn = true;
         file.write_all(format!("{begin}{line}").as_bytes())?;
         self.torn = false;
+        // What is about to happen is on the disk before it does.
+        if line.contains(BEGUN) && !file.metadata().is_ok_and(|meta| meta.file_type().is_char_device()) {
+            file.sync_data()?;
+        }
         Ok(())
     }
 }

@@ -4,12 +4,13 @@
 //! headers and bytes. Nothing here waits for AWS. Names of people are left out in [`crate::daemon::view`].
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -27,6 +28,8 @@ use crate::daemon::{Order, Shared};
 
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 64;
+/// Of those, so many may be sent the page or the plan, which can be large.
+const LARGE_MAX: usize = 4;
 /// The time one connection may take, its request and its answer.
 const CONNECTION_TIME_MAX: Duration = Duration::from_secs(15);
 /// The time the head of a request may take.
@@ -42,15 +45,18 @@ const TOKEN_CHARS_MIN: usize = 16;
 
 /// Serves until `listener` is dropped with the task this runs in.
 pub async fn serve(listener: TcpListener, shared: Arc<Shared>) {
-    let router = router(shared);
+    let is_local = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+    let router = router(shared, is_local);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let large = Arc::new(Semaphore::new(LARGE_MAX));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let router = router.clone();
+                let (router, large) = (router.clone(), Arc::clone(&large));
                 tokio::spawn(async move {
-                    if tokio::time::timeout(CONNECTION_TIME_MAX, answer(stream, router)).await.is_err() {
+                    if tokio::time::timeout(CONNECTION_TIME_MAX, answer(stream, router, large)).await.is_err()
+                    {
                         debug!("a connection took too long");
                     }
                     drop(place);
@@ -65,10 +71,23 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-async fn answer(stream: TcpStream, router: Router) {
-    let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+async fn answer(stream: TcpStream, router: Router, large: Arc<Semaphore>) {
+    // Held until the connection ends: so long a large answer is in memory.
+    let held = Mutex::new(None);
+    let service = hyper::service::service_fn(|request: hyper::Request<hyper::body::Incoming>| {
         let router = router.clone();
-        async move { router.oneshot(request.map(Body::new)).await }
+        let is_large = matches!(request.uri().path(), "/" | "/api/v1/plan");
+        let place = is_large.then(|| Arc::clone(&large).try_acquire_owned());
+        let is_too_much = matches!(place, Some(Err(_)));
+        *held.lock().unwrap_or_else(PoisonError::into_inner) = place.and_then(Result::ok);
+        async move {
+            if is_too_much {
+                let text = "too many are being sent this just now; try again\n";
+                let retry = [(header::RETRY_AFTER, "1")];
+                return Ok((StatusCode::SERVICE_UNAVAILABLE, retry, text).into_response());
+            }
+            router.oneshot(request.map(Body::new)).await
+        }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -83,9 +102,10 @@ async fn answer(stream: TcpStream, router: Router) {
     }
 }
 
-/// Every route.
-pub fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
+/// Every route. `is_local`: only names of this machine are answered to, so that no web page can have a browser
+/// read what is here under a name of its own.
+pub fn router(shared: Arc<Shared>, is_local: bool) -> Router {
+    let routes = Router::new()
         .route("/", get(status_page))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
@@ -97,8 +117,26 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .fallback(|| async {
             (StatusCode::NOT_FOUND, "not here; see / /livez /readyz /metrics /api/v1/status /api/v1/plan\n")
         })
-        .layer(axum::middleware::map_response(common_headers))
-        .with_state(shared)
+        .with_state(shared);
+    let routes = if is_local { routes.layer(axum::middleware::from_fn(only_local)) } else { routes };
+    routes.layer(axum::middleware::map_response(common_headers))
+}
+
+async fn only_local(request: Request<Body>, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    // An IPv6 address stands in brackets, and has colons of its own.
+    let name = host.map(|host| match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    });
+    let is_address = |name: &str| name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
+    match name {
+        Some(name) if !is_address(name) && !name.eq_ignore_ascii_case("localhost") => {
+            let text = "this address answers to `localhost` and IP addresses only\n";
+            (StatusCode::MISDIRECTED_REQUEST, text).into_response()
+        }
+        _ => next.run(request).await,
+    }
 }
 
 type Shares = State<Arc<Shared>>;
@@ -111,6 +149,7 @@ async fn common_headers(mut response: Response) -> Result<Response, Infallible> 
     set(header::CACHE_CONTROL, "no-store");
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(header::REFERRER_POLICY, "no-referrer");
+    set(HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
     set(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'");
     Ok(response)
 }
@@ -147,7 +186,7 @@ async fn metrics(State(shared): Shares) -> Response {
 
 async fn reload(State(shared): Shares, headers: HeaderMap) -> Response {
     if let Err(refusal) = authorised(&shared, &headers) {
-        return refusal;
+        return *refusal;
     }
     info!("a reload was asked for over HTTP");
     let (answer, answered) = oneshot::channel();
@@ -176,7 +215,7 @@ async fn reconcile(
     which: Result<Query<Which>, axum::extract::rejection::QueryRejection>,
 ) -> Response {
     if let Err(refusal) = authorised(&shared, &headers) {
-        return refusal;
+        return *refusal;
     }
     let Which { target, force_removals } = match which {
         Ok(Query(which)) => which,
@@ -201,8 +240,8 @@ fn busy() -> Response {
 }
 
 /// Compares the bearer token with the one in `control_token_file`, which is read each time: it may be rotated.
-fn authorised(shared: &Shared, headers: &HeaderMap) -> Result<(), Response> {
-    let refuse = |status: StatusCode, text: String| Err((status, text).into_response());
+fn authorised(shared: &Shared, headers: &HeaderMap) -> Result<(), Box<Response>> {
+    let refuse = |status: StatusCode, text: String| Err(Box::new((status, text).into_response()));
     let generation = shared.generation();
     let Some(path) = &generation.settings.daemon.control_token_file else {
         return refuse(StatusCode::FORBIDDEN, "off: set `daemon.control_token_file` to allow this\n".into());
@@ -227,5 +266,5 @@ fn authorised(shared: &Shared, headers: &HeaderMap) -> Result<(), Response> {
     }
     let mut response = (StatusCode::UNAUTHORIZED, "a bearer token is needed\n").into_response();
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    Err(response)
+    Err(Box::new(response))
 }

@@ -3,10 +3,10 @@
 //! Roster ids are what the roster itself calls stable ids; they are shown. What a service knows a person by
 //! (addresses, user names, ARNs with session names) is not.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::LazyLock;
 
-use regex::Regex;
-use sha2::{Digest as _, Sha256};
+use regex::{Regex, RegexBuilder};
 
 use crate::plan::{Change, Subject};
 
@@ -20,14 +20,21 @@ static ADDRESS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r#"[^\s"'`<>(),;:/=|{}\[\]]+(@|%40)[^\s"'`<>(),;:/=|{}\[\]]+"#).expect("the pattern is valid")
 });
 
+/// What stands in an ARN for a person: the session of a role, a federated or IAM user, a QuickSight user.
+static NAMED_IN_ARN: LazyLock<Regex> = LazyLock::new(|| {
+    let pattern = r#"(:assumed-role/[^\s"'`/]+/|:federated-user/|:user/(?:[^\s"'`/]+/)*)[^\s"'`<>(),;/]+"#;
+    Regex::new(pattern).expect("the pattern is valid")
+});
+
 /// A text of one line: nothing that a service sends may forge lines of a log.
 pub fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// A text without addresses.
+/// A text without addresses, and without those that ARNs name.
 pub fn hide_addresses(text: &str) -> String {
-    ADDRESS.replace_all(text, HIDDEN).into_owned()
+    let text = NAMED_IN_ARN.replace_all(text, format!("${{1}}{HIDDEN}"));
+    ADDRESS.replace_all(&text, HIDDEN).into_owned()
 }
 
 /// A text about a change, without addresses and without what its principal is known by.
@@ -52,24 +59,18 @@ pub fn hide_principal(change: &Change, text: &str) -> String {
     one_line(&hide_addresses(&hidden))
 }
 
-/// Hides a word where it stands on its own.
+/// Hides a word where it stands on its own, in whatever case.
 fn hide_word(text: &str, word: &str) -> String {
-    if word.is_empty() {
-        return text.to_string();
-    }
+    let pattern = RegexBuilder::new(&regex::escape(word)).case_insensitive(true).build();
+    let Some(pattern) = pattern.ok().filter(|_| !word.is_empty()) else { return text.to_string() };
     let is_part = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find(word) {
-        let (before, after) = (&rest[..at], &rest[at + word.len()..]);
-        out.push_str(before);
-        let before = out.chars().next_back();
-        let inside = is_part(before) || is_part(after.chars().next());
-        out.push_str(if inside { word } else { HIDDEN });
-        rest = after;
-    }
-    out.push_str(rest);
-    out
+    let hide = |found: &regex::Captures<'_>| {
+        let found = found.get_match();
+        let (before, after) = (&text[..found.start()], &text[found.end()..]);
+        let inside = is_part(before.chars().next_back()) || is_part(after.chars().next());
+        if inside { found.as_str().to_string() } else { HIDDEN.to_string() }
+    };
+    pattern.replace_all(text, hide).into_owned()
 }
 
 /// The same change with nothing in it that says who a person is, for rendering.
@@ -87,15 +88,23 @@ pub fn anonymous(change: &Change) -> Change {
     change
 }
 
-/// Who a change is about, without a name: the roster's id, the group, or a number that stays the same.
+/// Who a change is about, without a name: the roster's id, the group, or a number that stays the same while
+/// rosterd runs.
 pub fn stand_in(change: &Change) -> String {
     match (&change.user, &change.subject) {
-        (Some(user), _) => user.clone(),
+        (Some(user), _) => id(user),
         (None, Subject::Group { name }) => name.clone(),
-        (None, subject) => {
-            let digest = Sha256::digest(subject.key());
-            let number: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-            format!("unlisted {number}")
-        }
+        (None, subject) => format!("unlisted {}", number(subject.key())),
     }
+}
+
+/// A roster id; an address that is used as one is a number.
+pub fn id(user: &str) -> String {
+    if user.contains('@') { format!("user {}", number(user)) } else { user.to_string() }
+}
+
+/// Not to be found by trying names: it is made with a secret of the process.
+fn number(name: &str) -> String {
+    static SECRET: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    format!("{:08x}", SECRET.hash_one(name) >> 32)
 }

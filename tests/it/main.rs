@@ -15,6 +15,7 @@ mod laws_finspace;
 mod lessons;
 mod pacing;
 mod page;
+mod people;
 mod pieces;
 mod resolve;
 mod saved;

@@ -208,7 +208,7 @@ pub struct Grant {
 }
 
 /// A roster user in the domain.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct DesiredUser {
     /// The user's id in the roster.
     pub user: String,
@@ -223,7 +223,7 @@ pub struct DesiredUser {
 }
 
 /// What the roster wants of the domain.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Desired {
     /// Sorted by user id.
     pub users: Vec<DesiredUser>,

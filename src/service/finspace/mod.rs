@@ -114,7 +114,7 @@ pub struct Grant {
 }
 
 /// A roster user in the environment.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct DesiredUser {
     /// The user's id in the roster.
     pub user: String,
@@ -147,7 +147,7 @@ pub struct GroupDefinition {
 }
 
 /// What the roster wants of the environment.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Desired {
     /// Sorted by user id.
     pub users: Vec<DesiredUser>,

@@ -200,7 +200,7 @@ pub struct Grant {
 }
 
 /// A roster user in the namespace.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct DesiredUser {
     /// The user's id in the roster.
     pub user: String,
@@ -224,7 +224,7 @@ impl DesiredUser {
 }
 
 /// What the roster wants of the namespace.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Desired {
     /// Sorted by user id.
     pub users: Vec<DesiredUser>,

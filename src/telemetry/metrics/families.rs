@@ -51,7 +51,7 @@ families! {
     LAST_PASS = Type::Gauge, "rosterd_last_pass_timestamp_seconds", ["target"],
         "When the last pass began that ended.";
     LAST_SUCCESS = Type::Gauge, "rosterd_last_successful_pass_timestamp_seconds", ["target"],
-        "When the last pass began that ended ok.";
+        "When the last pass began that ended ok; 0 where none has since the start.";
     FAILURES = Type::Gauge, "rosterd_consecutive_failures", ["target"],
         "Failed passes in a row.";
     DESIRED = Type::Gauge, "rosterd_users_desired", ["target"],

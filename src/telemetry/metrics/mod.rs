@@ -77,8 +77,23 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Begins the counters of a target at zero: the first failure is an increase, too.
+    pub fn expect(&self, target: &str, outcomes: &[&str]) {
+        for outcome in outcomes {
+            self.passes.with_label_values(&[target, outcome]);
+        }
+        for kind in Kind::ALL {
+            for status in [Status::Done, Status::Failed] {
+                self.changes.with_label_values(&[target, kind.word(), status.word()]);
+            }
+        }
+    }
+
     /// Counts an attempt.
     pub fn attempt(&self, service: ServiceKind, operation: &str, outcome: Outcome, took: Duration) {
+        for other in Outcome::ALL {
+            self.attempts.with_label_values(&[service.word(), operation, other.word()]);
+        }
         self.attempts.with_label_values(&[service.word(), operation, outcome.word()]).inc();
         self.attempt_duration.with_label_values(&[service.word(), operation]).observe(took.as_secs_f64());
         self.all.fetch_add(1, Ordering::Relaxed);

@@ -57,7 +57,7 @@ fn of_targets(targets: &[TargetStatus], registry: &Registry) {
             (|t| Some(f64::from(t.consecutive_failures))) as fn(&TargetStatus) -> Option<f64>,
         ),
         (&families::LAST_PASS, |t| t.last_pass.as_ref().map(|p| seconds(p.started))),
-        (&families::LAST_SUCCESS, |t| t.last_success.map(seconds)),
+        (&families::LAST_SUCCESS, |t| Some(t.last_success.map_or(0.0, seconds))),
         (&families::CREDENTIALS_EXPIRY, |t| t.credentials_expire.map(seconds)),
         (&families::DESIRED, |t| Some(t.users_desired as f64)),
         (&families::OBSERVED, |t| t.was_observed.then_some(t.users_observed as f64)),

@@ -13,28 +13,28 @@ pub fn section(status: &Status) -> Markup {
         @if status.errors.is_empty() {
             p.empty { "Nothing went wrong since rosterd started." }
         } @else {
-            table.blocks.errors {
+            table.blocks.errors role="table" {
                 caption.sr { "What went wrong last, newest first" }
-                thead {
-                    tr {
-                        th scope="col" { "Last seen" }
-                        th scope="col" { "Target" }
-                        th scope="col" { "Times" }
-                        th scope="col" { "What went wrong, and what to do" }
+                thead role="rowgroup" {
+                    tr role="row" {
+                        th scope="col" role="columnheader" { "Last seen" }
+                        th scope="col" role="columnheader" { "Target" }
+                        th scope="col" role="columnheader" { "Times" }
+                        th scope="col" role="columnheader" { "What went wrong, and what to do" }
                     }
                 }
-                tbody {
+                tbody role="rowgroup" {
                     @for note in &status.errors {
-                        tr {
-                            td.when { (moment(status.now, note.at)) }
-                            td.who {
+                        tr role="row" {
+                            td.when role="cell" { (moment(status.now, note.at)) }
+                            td.who role="cell" {
                                 @match &note.target {
                                     Some(target) => (target),
                                     None => span.quiet { "rosterd" },
                                 }
                             }
-                            td.times { (digits(u64::from(note.count))) "×" }
-                            td.what {
+                            td.times role="cell" { (digits(u64::from(note.count))) "×" }
+                            td.what role="cell" {
                                 p { (note.message) }
                                 @if !note.advice.is_empty() { p.advice { (note.advice) } }
                             }

@@ -90,17 +90,17 @@ fn head(verdict: &Verdict) -> Markup {
 
 fn footer() -> Markup {
     let links = [
-        ("/metrics", "counters and gauges for Prometheus"),
-        ("/api/v1/status", "this page as JSON"),
-        ("/api/v1/plan", "every change as JSON"),
-        ("/readyz", "is the roster in force?"),
-        ("/livez", "does the loop make progress?"),
+        ("metrics", "counters and gauges for Prometheus"),
+        ("api/v1/status", "this page as JSON"),
+        ("api/v1/plan", "every change as JSON"),
+        ("readyz", "is the roster in force?"),
+        ("livez", "does the loop make progress?"),
     ];
     html! {
         footer {
             nav aria-label="For machines" {
                 ul {
-                    @for (path, what) in links { li { a href=(path) { code { (path) } } " " (what) } }
+                    @for (path, what) in links { li { a href=(path) { code { "/" (path) } } " " (what) } }
                 }
             }
         }
@@ -113,8 +113,15 @@ fn hash(text: &str) -> String {
 
 /// A value that is good as an `id`, for names that may hold anything.
 fn id(prefix: &str, name: &str) -> String {
-    let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' };
-    format!("{prefix}-{}", name.chars().map(safe).collect::<String>())
+    let mut id = format!("{prefix}-");
+    for c in name.chars() {
+        match c {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '-' => id.push(c),
+            // Different names stay different.
+            other => id.push_str(&format!("_{:x}_", u32::from(other))),
+        }
+    }
+    id
 }
 
 /// `12,345`: digits in threes.

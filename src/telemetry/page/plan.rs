@@ -10,7 +10,7 @@ use crate::daemon::status::{ChangeState, ChangeView, PlanView, Status, TargetPla
 use crate::plan::Kind;
 use crate::word::count;
 
-/// Changes shown of one target; the JSON has them all.
+/// Changes shown of one target; the JSON has more.
 const SHOWN_MAX: usize = 200;
 
 /// A target with more changes than this is folded up.
@@ -76,23 +76,23 @@ fn summary(total: usize, changes: &[ChangeView]) -> String {
 fn changes(target: &TargetPlanView, total: usize) -> Markup {
     let shown = &target.changes[..target.changes.len().min(SHOWN_MAX)];
     html! {
-        table.blocks.changes {
+        table.blocks.changes role="table" {
             caption.sr { (count(total, "change")) " planned for " (target.target) }
-            thead {
-                tr {
-                    th scope="col" { "Change" }
-                    th scope="col" { "Who" }
-                    th scope="col" { "What" }
-                    th scope="col" { "Caused by" }
-                    th scope="col" { "State" }
+            thead role="rowgroup" {
+                tr role="row" {
+                    th scope="col" role="columnheader" { "Change" }
+                    th scope="col" role="columnheader" { "Who" }
+                    th scope="col" role="columnheader" { "What" }
+                    th scope="col" role="columnheader" { "Caused by" }
+                    th scope="col" role="columnheader" { "State" }
                 }
             }
-            tbody { @for change in shown { (row(change)) } }
+            tbody role="rowgroup" { @for change in shown { (row(change)) } }
         }
         @if total > shown.len() {
             p.more {
                 "… and " (digits((total - shown.len()) as u64)) " more; "
-                a id={ (id("more", &target.target)) } href="/api/v1/plan" { "/api/v1/plan" } " has them all"
+                a id={ (id("more", &target.target)) } href="/api/v1/plan" { "/api/v1/plan" } " has more of them"
             }
         }
     }
@@ -102,8 +102,8 @@ fn row(change: &ChangeView) -> Markup {
     let (symbol, class) = symbol(change);
     let (state_class, icon) = state(change.state);
     html! {
-        tr {
-            td.kind {
+        tr role="row" {
+            td.kind role="cell" {
                 span class={ "symbol " (class) } aria-hidden="true" { (symbol) }
                 (change.kind.to_string().replace('_', " "))
             }
@@ -111,9 +111,9 @@ fn row(change: &ChangeView) -> Markup {
                 (change.who)
                 @if let Some(user) = &change.user { " " span.quiet { "users." (user) } }
             }
-            td.what { (change.what) (why(change)) }
-            td.cause { (change.cause) }
-            td.state { span class={ "badge " (state_class) } { (icon.draw()) (change.state) } }
+            td.what role="cell" { (change.what) (why(change)) }
+            td.cause role="cell" { (change.cause) }
+            td.state role="cell" { span class={ "badge " (state_class) } { (icon.draw()) (change.state) } }
         }
     }
 }

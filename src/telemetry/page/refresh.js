@@ -65,7 +65,7 @@
     if (busy || document.visibilityState !== 'visible') return;
     busy = true;
     try {
-      const answer = await fetch('/', { cache: 'no-store', signal: AbortSignal.timeout(PATIENCE) });
+      const answer = await fetch(location.pathname, { cache: 'no-store', signal: AbortSignal.timeout(PATIENCE) });
       if (!answer.ok) throw new Error(String(answer.status));
       update(new DOMParser().parseFromString(await answer.text(), 'text/html'));
       say('');

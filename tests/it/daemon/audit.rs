@@ -15,7 +15,7 @@ fn line(number: usize) -> String {
 }
 
 fn write(audit: &Audit, number: usize) -> Result<(), String> {
-    audit.write(&Line::begin("bi", &line(number), number, Timestamp::UNIX_EPOCH))
+    audit.write(&Line::begin("bi", &line(number), number, &[], Timestamp::UNIX_EPOCH))
 }
 
 /// The plans of the lines of a file, each of which is whole.

@@ -109,7 +109,7 @@ fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>, otherwise: imp
 fn fetch(url: &str, path: &str) -> (u16, String) {
     use std::io::{Read as _, Write as _};
     let mut stream = std::net::TcpStream::connect(url.trim_start_matches("http://")).expect("it listens");
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: rosterd\r\n\r\n").unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
@@ -477,4 +477,32 @@ async fn logs_are_one_line_a_pass_with_the_ids_of_what_failed() {
     assert!(failed["message"].as_str().unwrap().contains("allow `quicksight:RegisterUser`"), "{failed}");
     assert_eq!(lines.iter().filter(|l| l["outcome"].is_string()).count(), 1, "one line a pass: {}", ran.err);
     assert!(!ran.err.contains('@'), "{}", ran.err);
+}
+
+/// What only calls to something else than a sandbox of the process have: credentials that end, and a pace.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_the_credentials_and_the_pace_are_metrics() {
+    let bench = bench().await;
+    let process = r#"{"Version": 1, "AccessKeyId": "AKIAPROCESS", "SecretAccessKey": "s", "SessionToken": "t", "Expiration": "2099-01-01T00:00:00Z"}"#;
+    bench.write("process.json", process);
+    bench.write(
+        "config",
+        &format!("[default]\ncredential_process = cat {}\n", bench.path("process.json").display()),
+    );
+    let mut command = bench.command(&["run"]);
+    command
+        .env_remove("AWS_ACCESS_KEY_ID")
+        .env_remove("AWS_SECRET_ACCESS_KEY")
+        .env("AWS_SHARED_CREDENTIALS_FILE", bench.path("nothing"))
+        .env("AWS_CONFIG_FILE", bench.path("config"));
+    let daemon = Daemon::start(command);
+    let status = daemon.becomes("the first pass", in_step);
+    assert_eq!(status["targets"][0]["credentials_expire"], "2099-01-01T00:00:00Z");
+    let metrics = fetch(&daemon.url(), "/metrics").1;
+    for series in [
+        "rosterd_credentials_expiry_timestamp_seconds{target=\"bi\"} 4070908800",
+        "rosterd_pacer_rate_calls_per_second{operation=\"ListUsers\",target=\"bi\"} ",
+    ] {
+        assert!(metrics.lines().any(|l| l.starts_with(series)), "no {series} in\n{metrics}");
+    }
 }

@@ -66,9 +66,52 @@ async fn expires_holds_from_the_beginning_of_its_day_and_while_the_files_are_bro
     running.until("it is noticed", |r| !r.status().configuration.last_reload_ok).await;
     hours(35).await;
     assert!(is_there(&field, "bob@example.com"), "an hour before midnight of the eleventh");
+    let status = running.status();
+    assert!(!status.ready && !status.configuration.last_reload_ok, "another day mends no file");
     hours(2).await;
     assert!(!is_there(&field, "bob@example.com"), "an hour after");
+    let status = running.status();
+    assert!(!status.ready && !status.configuration.last_reload_ok, "another day mends no file");
     assert!(is_there(&field, "alice@example.com"));
+    running.stop().await;
+}
+
+/// The files change in the last seconds of a day, and are read in the first ones of the next.
+#[tokio::test(start_paused = true)]
+async fn what_is_read_at_midnight_is_not_undone_by_midnight() {
+    for seconds_before in 0..8 {
+        let field = field("");
+        let running = first_pass(&field).await;
+        let midnight = Duration::from_secs(12 * 3600);
+        let now = running.status().now.duration_since(running.status().started);
+        let now = Duration::try_from(now).unwrap();
+        tokio::time::sleep(midnight - now - Duration::from_secs(seconds_before)).await;
+        let more = "[users.new]\nemail = \"new@example.com\"\nroles = [\"r\"]\n";
+        field.write("roster.toml", &format!("{ROSTER}{more}"));
+        hours(1).await;
+        assert!(is_there(&field, "new@example.com"), "{seconds_before} s before midnight");
+        let generation = running.shared.generation();
+        assert_eq!(generation.day.to_string(), "2027-01-11");
+        running.stop().await;
+    }
+}
+
+/// The last person of the roster expires: more likely a mistake than a wish, and said once.
+#[tokio::test(start_paused = true)]
+async fn a_day_on_which_nobody_is_left_is_refused() {
+    let field = field("");
+    field.write(
+        "roster.toml",
+        &ROSTER.replace("roles = [\"r\"]\n[users.bob]", "roles = [\"r\"]\nexpires = 2027-01-12\n[users.bob]"),
+    );
+    let running = first_pass(&field).await;
+    hours(40).await;
+    let status = running.status();
+    assert!(is_there(&field, "alice@example.com") && is_there(&field, "bob@example.com"));
+    assert!(!status.ready && !status.configuration.last_reload_ok);
+    let problem = status.configuration.problem.unwrap_or_default();
+    assert!(problem.contains("on 2027-01-12") && problem.contains("every user"), "{problem}");
+    assert_eq!(status.errors[0].count, 1);
     running.stop().await;
 }
 
@@ -88,7 +131,45 @@ async fn a_clock_that_jumps_ahead_is_not_believed_for_an_hour() {
     // Or nobody does, and it is the right time after all.
     field.jump(SignedDuration::from_hours(24 * 3));
     hours(2).await;
-    assert!(!is_there(&field, "bob@example.com") && !is_there(&field, "gone@example.com"));
+    assert!(!is_there(&field, "bob@example.com"), "his day has come");
+    assert!(is_there(&field, "gone@example.com"), "grace is time that passed, whatever the clock says");
+    hours(24).await;
+    assert!(!is_there(&field, "gone@example.com"));
+    running.stop().await;
+}
+
+/// A machine without a clock of its own starts in the past.
+#[tokio::test(start_paused = true)]
+async fn a_start_in_the_past_of_what_is_remembered_brings_nobody_back() {
+    let field = field("removal_grace = \"24h\"");
+    let running = first_pass(&field).await;
+    hours(37).await;
+    assert!(!is_there(&field, "bob@example.com"), "bob has expired");
+    running.stop().await;
+    field.jump(SignedDuration::from_hours(-24 * 365));
+    let running = first_pass(&field).await;
+    assert!(!is_there(&field, "bob@example.com"), "and stays away");
+    tokio::time::sleep(Duration::from_secs(50 * 60)).await;
+    assert!(!is_there(&field, "bob@example.com"));
+    field.jump(SignedDuration::from_hours(24 * 365));
+    hours(2).await;
+    assert!(!is_there(&field, "bob@example.com"));
+    running.stop().await;
+}
+
+/// What was unlisted before somebody was away may have been listed in between.
+#[tokio::test(start_paused = true)]
+async fn grace_starts_anew_when_nobody_has_looked_for_longer() {
+    let field = field("removal_grace = \"24h\"");
+    let running = first_pass(&field).await;
+    hours(1).await;
+    running.stop().await;
+    hours(72).await;
+    let running = first_pass(&field).await;
+    hours(22).await;
+    assert!(is_there(&field, "gone@example.com"), "seen for 23 hours in all");
+    hours(3).await;
+    assert!(!is_there(&field, "gone@example.com"));
     running.stop().await;
 }
 

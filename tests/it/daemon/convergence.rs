@@ -83,6 +83,38 @@ async fn lesson_9_what_fails_again_and_again_backs_off_and_the_rest_goes_on() {
     running.stop().await;
 }
 
+/// What needs a change that is held back waits with it, and makes no pass fail.
+#[tokio::test(start_paused = true)]
+async fn what_follows_a_change_that_is_held_back_is_held_back_too() {
+    let refuse = "[[faults]]\non = \"quicksight:RegisterUser\"\nfault = { error = \"InvalidParameterValueException\" }\n";
+    let field = Field::with(empty_world(), Knobs::from_toml(refuse).unwrap());
+    field.settings("", &bi(""));
+    field.write("roster.toml", &ROSTER.replace("role = \"AUTHOR\"", "role = \"AUTHOR\", groups = [\"g\"]"));
+    let running = field.start();
+    running.until("it is held back", |r| r.target("bi").not_converging == 2).await;
+    let target = running.target("bi");
+    assert_eq!((target.pending, target.held), (0, 4), "two users and their memberships");
+    assert_eq!(target.last_pass.unwrap().outcome, PassOutcome::Ok);
+    running.stop().await;
+}
+
+/// An outage is not the fault of what could not be made meanwhile.
+#[tokio::test(start_paused = true)]
+async fn after_an_outage_everything_is_tried_at_once() {
+    let mut world = empty_world();
+    qs_user(&mut world, "p9", "gone@example.com", "READER");
+    let outage = "[[faults]]\non = \"quicksight:DeleteUser\"\nfault = { error = \"InternalFailureException\" }\ncount = 30\n";
+    let field = Field::with(world, Knobs::from_toml(outage).unwrap());
+    field.settings("max_attempts = 1", &bi(&sync("delete")));
+    field.write("roster.toml", ROSTER);
+    let running = field.start();
+    running.until("the outage is over", |_| field.count("quicksight:DeleteUser") >= 30).await;
+    assert!(running.passes("bi") <= 31, "tried at each pass: {}", running.passes("bi"));
+    running.another_pass("bi").await;
+    assert!(qs(&field.sandbox.world(), "gone@example.com").is_none());
+    running.stop().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_slow_service_is_no_failure_to_converge() {
     let field = Field::with(empty_world(), Knobs::from_toml("lag = 2").unwrap());

@@ -248,6 +248,123 @@ async fn a_newer_roster_stops_the_plan_of_the_older_one() {
     running.stop().await;
 }
 
+/// What somebody allowed under one roster is not allowed under the next.
+#[tokio::test(start_paused = true)]
+async fn removals_are_forced_only_under_the_roster_they_were_allowed_for() {
+    let field = Field::with(empty_world(), Knobs::from_toml("latency_ms = 1000").unwrap());
+    field.settings("interval = \"24h\"", &bi(&sync("delete")));
+    let everybody: Vec<String> = (0..60).map(|n| format!("u{n:02}")).collect();
+    let everybody: Vec<&str> = everybody.iter().map(String::as_str).collect();
+    field.write("roster.toml", &roster(&everybody));
+    let running = field.start();
+    running.until("everybody is there", |r| r.target("bi").in_step == 60).await;
+    // A pass is under way when somebody allows what it holds back, and the roster changes before it ends.
+    running.order(Order::Reconcile { target: None, force_removals: false }).await;
+    running.until("a pass is under way", |r| r.target("bi").passing).await;
+    running.order(Order::Reconcile { target: Some("bi".into()), force_removals: true }).await;
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    field.write("roster.toml", &roster(&everybody[..20]));
+    running.order(Order::Reload(None)).await;
+    running.until("it is held", |r| r.target("bi").state == TargetState::Held).await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!(field.count("quicksight:DeleteUser"), 0);
+    running.stop().await;
+}
+
+/// A pass at the old place says nothing of the new one.
+#[tokio::test(start_paused = true)]
+async fn a_target_that_moves_takes_nothing_along() {
+    let mut world = empty_world();
+    world.ensure_namespace(ACCOUNT, "other", REGION);
+    let field = Field::with(world, Knobs::from_toml("latency_ms = 2000").unwrap());
+    field.settings("interval = \"24h\"", &bi(""));
+    field.write("roster.toml", &roster(&["alice"]));
+    let running = field.start();
+    running.until("it writes", |_| field.count("quicksight:RegisterUser") == 1).await;
+    // At the new place nothing answers, so that all there is of it would come from the old one.
+    let old = field.sandbox.world();
+    field.settings("interval = \"24h\"", &bi("namespace = \"nowhere\""));
+    running.order(Order::Reload(None)).await;
+    running.until("it fails there", |r| r.target("bi").consecutive_failures == 1).await;
+    let target = running.target("bi");
+    assert!(!target.was_observed && target.place.contains("nowhere"), "{target:?}");
+    running.stop().await;
+    let memory: serde_json::Value = serde_json::from_str(&field.read("state/memory.json")).unwrap();
+    assert!(memory["principals"].get("bi").is_none_or(|p| p.as_object().unwrap().is_empty()), "{memory}");
+    drop(old);
+}
+
+/// Another name for the same place: what is remembered comes along, and the two never write at once.
+#[tokio::test(start_paused = true)]
+async fn a_target_with_a_new_name_is_still_the_same_place() {
+    let field = Field::with(empty_world(), Knobs::from_toml("latency_ms = 1000").unwrap());
+    field.settings("interval = \"24h\"\nconcurrency = 1", &bi(""));
+    let everybody: Vec<String> = (0..30).map(|n| format!("u{n}")).collect();
+    let everybody: Vec<&str> = everybody.iter().map(String::as_str).collect();
+    field.write("roster.toml", &roster(&everybody));
+    let running = field.start();
+    running.until("it is under way", |_| field.count("quicksight:RegisterUser") >= 5).await;
+    field
+        .settings("interval = \"24h\"\nconcurrency = 1", &bi("").replace("targets.bi", "targets.dashboards"));
+    running.order(Order::Reload(None)).await;
+    running
+        .until("the new name goes on", |r| {
+            r.status().targets.iter().any(|t| t.name == "dashboards" && t.in_step == 30)
+        })
+        .await;
+    assert_eq!(field.count("quicksight:RegisterUser"), 30, "nobody twice");
+    assert!(
+        field.sandbox.peak("quicksight:RegisterUser") <= 1 && field.sandbox.peak("quicksight:ListUsers") <= 1
+    );
+    running.stop().await;
+    let memory: serde_json::Value = serde_json::from_str(&field.read("state/memory.json")).unwrap();
+    assert_eq!(memory["principals"]["dashboards"].as_object().unwrap().len(), 30);
+    assert!(memory["principals"].get("bi").is_none());
+}
+
+/// A roster that changes all the time does not keep a long pass from ending, nor others from going on.
+#[tokio::test(start_paused = true)]
+async fn a_roster_that_never_rests_starves_no_pass() {
+    let field = Field::with(empty_world(), Knobs::from_toml("latency_ms = 1000").unwrap());
+    field.settings("interval = \"5m\"\nconcurrency = 1", &format!("{}{}", bi(""), research("")));
+    let everybody: Vec<String> = (0..40).map(|n| format!("u{n}")).collect();
+    let mut everybody: Vec<&str> = everybody.iter().map(String::as_str).collect();
+    field.write("roster.toml", &roster(&everybody));
+    let running = field.start();
+    for round in 0..60 {
+        everybody.rotate_left(1);
+        let last = format!("[users.x]\nemail = \"x{round}@example.com\"\nroles = []\n");
+        field.write("roster.toml", &format!("{}{last}", roster(&everybody[..39])));
+        running.order(Order::Reload(None)).await;
+        tokio::time::sleep(Duration::from_secs(7)).await;
+    }
+    let last = running.target("bi").last_pass.expect("one pass has ended");
+    assert!(running.target("bi").was_observed, "{last:?}");
+    assert!(field.count("quicksight:RegisterUser") >= 39);
+    running.stop().await;
+}
+
+/// A reload that changes nothing for a target leaves its pass alone.
+#[tokio::test(start_paused = true)]
+async fn a_reload_is_for_the_targets_it_changes_something_for() {
+    let field = Field::new(empty_world());
+    field.settings("interval = \"24h\"", &format!("{}{}", bi(""), research("")));
+    field.write("roster.toml", &roster(&["alice"]));
+    let running = field.start();
+    running.until("the first passes", |r| r.status().ready).await;
+    field.write("roster.toml", &format!("# a remark\n{}", roster(&["alice"])));
+    running.order(Order::Reload(None)).await;
+    let role = "quicksight = { role = \"AUTHOR\" }";
+    field.write("roster.toml", &roster(&["alice"]).replace("quicksight = { role = \"READER\" }", role));
+    running
+        .until("she is an author", |_| {
+            qs(&field.sandbox.world(), "alice@example.com").unwrap().role == "AUTHOR"
+        })
+        .await;
+    assert_eq!((running.passes("bi"), running.passes("research")), (2, 1));
+    running.stop().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn whoever_asks_for_a_reload_is_told_what_is_wrong() {
     let (field, running) = started(&["alice"]).await;

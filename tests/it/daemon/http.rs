@@ -57,7 +57,7 @@ async fn ask(running: &Running, method: &str, path: &str, token: Option<&str>) -
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));
     }
-    let router = router(std::sync::Arc::clone(&running.shared));
+    let router = router(std::sync::Arc::clone(&running.shared), false);
     let response = router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
     let (parts, body) = response.into_parts();
     let text = String::from_utf8(to_bytes(body, usize::MAX).await.unwrap().to_vec()).unwrap();
@@ -101,7 +101,7 @@ async fn before_the_first_observation_it_is_not_ready() {
 async fn a_loop_that_hangs_is_not_alive() {
     let (_field, running) = started("").await;
     running.shared.heart.beat("bi", tokio::time::Instant::now());
-    tokio::time::advance(Duration::from_secs(40)).await;
+    tokio::time::sleep(Duration::from_secs(40)).await;
     let live = get(&running, "/livez").await;
     assert_eq!(live.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(live.text.contains("`bi` has not been heard from"), "{}", live.text);
@@ -294,19 +294,64 @@ async fn exchange(address: std::net::SocketAddr, request: &[u8]) -> String {
 #[tokio::test]
 async fn heads_are_bounded_and_one_connection_is_one_request() {
     let (_field, running, address) = listening().await;
-    let ok =
-        exchange(address, b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\nGET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
-            .await;
+    let ok = exchange(
+        address,
+        b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\nGET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n",
+    )
+    .await;
     assert_eq!(ok.matches("HTTP/1.1 200").count(), 1, "{ok}");
     assert!(ok.contains("connection: close"), "{ok}");
-    let long = format!("GET /livez HTTP/1.1\r\nhost: x\r\nx-long: {}\r\n\r\n", "x".repeat(64 * 1024));
+    let long = format!("GET /livez HTTP/1.1\r\nhost: localhost\r\nx-long: {}\r\n\r\n", "x".repeat(64 * 1024));
     let refused = exchange(address, long.as_bytes()).await;
     assert!(refused.starts_with("HTTP/1.1 431"), "{refused}");
     let many = format!("GET /livez HTTP/1.1\r\n{}\r\n", "x-many: x\r\n".repeat(200));
     let refused = exchange(address, many.as_bytes()).await;
     assert!(refused.starts_with("HTTP/1.1 431"), "{refused}");
-    let head = exchange(address, b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let head = exchange(address, b"HEAD / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     assert!(head.starts_with("HTTP/1.1 200") && head.trim_end().ends_with("GMT"), "{head}");
+    running.stop().await;
+}
+
+/// A web page can have a browser ask under a name of its own that leads here.
+#[tokio::test]
+async fn on_the_loopback_interface_other_names_are_not_answered_to() {
+    let (_field, running, address) = listening().await;
+    for (host, status) in [
+        ("localhost", 200),
+        ("LOCALHOST:9464", 200),
+        ("127.0.0.1:9464", 200),
+        ("[::1]:9464", 200),
+        ("[::1]", 200),
+        ("rebound.example.com", 421),
+        ("rebound.example.com:9464", 421),
+        ("localhost.example.com", 421),
+    ] {
+        let request = format!("GET /livez HTTP/1.1\r\nhost: {host}\r\n\r\n");
+        let answer = exchange(address, request.as_bytes()).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{host}: {answer}");
+    }
+    running.stop().await;
+}
+
+/// Readers that stop reading hold few large answers in memory, and no probe up.
+#[tokio::test]
+async fn large_answers_are_few_at_a_time() {
+    let (_field, running, address) = listening().await;
+    let mut slow = Vec::new();
+    for _ in 0..4 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n").await.unwrap();
+        slow.push(stream);
+    }
+    for stream in &mut slow {
+        stream.write_all(b"\r\n").await.unwrap();
+        let mut first = [0; 12];
+        stream.read_exact(&mut first).await.unwrap();
+    }
+    // Small answers are sent at once, and their connections end; what counts is that a place is given back.
+    drop(slow);
+    let ok = exchange(address, b"GET /api/v1/plan HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    assert!(ok.starts_with("HTTP/1.1 200"), "{ok}");
     running.stop().await;
 }
 
@@ -318,14 +363,15 @@ async fn connections_that_say_nothing_do_not_keep_others_out() {
     for _ in 0..63 {
         silent.push(TcpStream::connect(address).await.unwrap());
     }
-    let ok = exchange(address, b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let ok = exchange(address, b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     assert!(ok.starts_with("HTTP/1.1 200"), "{ok}");
     // One more takes the last place; the next waits until the first are sent away.
     silent.push(TcpStream::connect(address).await.unwrap());
-    let ok = tokio::time::timeout(
-        Duration::from_secs(30),
-        exchange(address, b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n"),
-    );
-    assert!(ok.await.expect("silent connections end").starts_with("HTTP/1.1 200"));
+    let ask = exchange(address, b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    let mut ask = std::pin::pin!(ask);
+    let at_once = tokio::time::timeout(Duration::from_secs(1), &mut ask).await;
+    assert!(at_once.is_err(), "there is no place: {at_once:?}");
+    let ok = tokio::time::timeout(Duration::from_secs(30), ask).await;
+    assert!(ok.expect("silent connections end").starts_with("HTTP/1.1 200"));
     running.stop().await;
 }

@@ -152,3 +152,37 @@ async fn once_makes_one_pass_of_each_target_and_ends() {
     let ok = |name: &str| (name.to_string(), Some(PassOutcome::Ok));
     assert_eq!(outcomes, [ok("bi"), ok("portal"), ok("research")]);
 }
+
+/// What a scheduler started goes on over midnight and whatever happens to the files.
+#[tokio::test(start_paused = true)]
+async fn once_is_one_pass_with_the_files_as_they_were() {
+    let mut world = empty_world();
+    world.ensure_environment(REGION);
+    let field = Field::with(world, Knobs::from_toml("latency_ms = 9000").unwrap());
+    field.settings("", &format!("{}{}{}", portal(""), bi(""), research("")));
+    field.write("roster.toml", ROSTER);
+    field.jump(jiff::SignedDuration::from_secs(12 * 3600 - 10));
+    let daemon = field.prepare_with(rosterd::daemon::SLACK, field.http(), true).expect("valid files");
+    let running = super::virtually::Running::of(daemon);
+    field.write("roster.toml", "nonsense");
+    running.order(Order::Reload(None)).await;
+    let shared = std::sync::Arc::clone(&running.shared);
+    let ended = running.ends().await;
+    assert!(ended.outcomes.values().all(|o| *o == Some(PassOutcome::Ok)), "{ended:?}");
+    for target in ["bi", "portal", "research"] {
+        assert_eq!(super::virtually::passes(&shared, target), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn once_that_is_cut_off_is_not_done() {
+    let field = field();
+    field.way("quicksight", Way::Silent);
+    let daemon = field.prepare_with(rosterd::daemon::SLACK, field.http(), true).expect("valid files");
+    let running = super::virtually::Running::of(daemon);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    running.order(Order::Stop("SIGTERM")).await;
+    let ended = running.stop().await;
+    assert!(ended.cut_off);
+    assert_eq!(ended.outcomes.get("bi"), Some(&None), "it is on the list all the same");
+}

@@ -76,7 +76,13 @@ async fn numbers_are_what_happened() {
     let hash = value(&text_, "rosterd_config_hash");
     let last = value(&text_, "rosterd_last_successful_pass_timestamp_seconds{target=\"bi\"}");
     assert!(last > 1_790_000_000.0);
-    assert!(!text_.contains("rosterd_last_successful_pass_timestamp_seconds{target=\"research\"}"));
+    check("rosterd_last_successful_pass_timestamp_seconds{target=\"research\"}", 0.0);
+    check("rosterd_passes_total{outcome=\"partial\",target=\"bi\"}", 0.0);
+    check("rosterd_changes_total{kind=\"delete_user\",outcome=\"failed\",target=\"bi\"}", 0.0);
+    check(
+        "rosterd_aws_attempts_total{operation=\"ListUsers\",outcome=\"throttled\",service=\"quicksight\"}",
+        0.0,
+    );
     assert!(!text_.contains("rosterd_users_observed{target=\"research\"}"), "not known is not zero");
 
     // A broken file, and a target that is taken out of the settings.
