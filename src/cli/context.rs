@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -151,6 +151,8 @@ impl Connection {
 pub struct KeptSandbox {
     sandbox: Sandbox,
     path: PathBuf,
+    /// Passes of several targets may end at once.
+    saving: Mutex<()>,
 }
 
 impl KeptSandbox {
@@ -182,7 +184,7 @@ impl KeptSandbox {
         let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         let sandbox =
             Sandbox::start(listen, world, Knobs::default()).await.context("cannot start the sandbox")?;
-        Ok(KeptSandbox { sandbox, path })
+        Ok(KeptSandbox { sandbox, path, saving: Mutex::default() })
     }
 }
 
@@ -198,6 +200,7 @@ impl StandIn for KeptSandbox {
 
     fn save(&self) -> Result<(), String> {
         self.sandbox.forget_calls();
+        let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         write_private(&self.path, &self.sandbox.world().to_json())
     }
 }

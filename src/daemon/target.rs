@@ -251,6 +251,7 @@ impl Loop {
         let mut board = shared.board();
         board.end(&self.name, &self.place, end, failures, (shared.wall)());
         board.measure(&self.name, expiry, rates.collect());
+        board.sample((shared.wall)(), shared.door.metrics.totals());
         drop(board);
         shared.passed();
         self.log(end, failures);

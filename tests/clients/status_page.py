@@ -329,6 +329,8 @@ def main(binary, *options):
                 failing(browser, rosterd)
                 shape(browser)
                 if pictures:
+                    read = lambda: all(t["was_observed"] or t["name"] == "research" for t in rosterd.status()["targets"])
+                    wait_until("the other targets", read)
                     browser.open(rosterd)
                     for name, size, scheme, height_max in (
                         ("status-light", WIDE, "light", 1800),
