@@ -85,12 +85,12 @@ impl Memory {
             .collect();
     }
 
-    /// Starts the clocks of a target's removals anew when nobody has looked for longer than they run: what was
+    /// Starts the clocks of a target's removals anew when nobody has looked for much longer than usual: what was
     /// due then may have been wanted in between.
-    pub fn forget_stale(&mut self, target: &str, grace: Duration, now: Timestamp) {
+    pub fn forget_stale(&mut self, target: &str, usual: Duration, now: Timestamp) {
         let looked = self.observed.get(target).copied().unwrap_or(now);
         let away = Duration::try_from(now.duration_since(looked)).unwrap_or_default();
-        if away > grace {
+        if away > usual {
             let prefix = format!("{target}/");
             self.clocks.retain(|change, _| !change.starts_with(&prefix));
         }

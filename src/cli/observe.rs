@@ -72,10 +72,6 @@ impl Pass {
         let connection = Connection::open(&files, options.sandbox.as_deref(), intent).await?;
         let signals = Signals::listen(connection.stop.clone());
         let now = Timestamp::now();
-        let mut connection = connection;
-        for target in files.settings.targets.values() {
-            connection.memory.forget_stale(&target.name, target.rules.removal_grace, now);
-        }
         let spinner = spinner("reading the targets");
         let readings = match purpose {
             Purpose::Roster => reconcile::readings(&files.settings, &files.desired, &connection.memory, now),

@@ -23,7 +23,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(6 * 3600);
 /// The longest pause before somebody's access is tried to be taken away again.
 const PAUSE_OF_REMOVALS_MAX: Duration = Duration::from_secs(1800);
 
-/// True when trying again would fail again for the change's own sake; outages, quotas and permissions pass.
+/// True when trying again would fail again for the change's own sake; outages, throttles and permissions pass.
 fn is_about_the_change(class: Class) -> bool {
     match class {
         Class::Conflict | Class::Exists | Class::NotFound | Class::Invalid | Class::Quota => true,

@@ -83,7 +83,10 @@ pub fn read_still(
         let roster = settings.map(|s| s.daemon.roster);
         let fingerprint = Fingerprint::of(config, roster.as_deref());
         let generation = Generation::read(config, before.map_or(1, |b| b.number + 1), now, loaded);
-        if Fingerprint::of(config, roster.as_deref()) == fingerprint {
+        // The settings may have come to name another roster in between.
+        let is_other = |g: &Generation| Some(&g.settings.daemon.roster) != roster.as_ref();
+        let is_other = generation.as_ref().is_ok_and(is_other);
+        if !is_other && Fingerprint::of(config, roster.as_deref()) == fingerprint {
             let generation = generation.map(|g| match before {
                 Some(before) => g.after(before),
                 None => g,

@@ -31,19 +31,19 @@ pub mod watch;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::warn;
 
 use self::board::Board;
-use self::clock::Clock;
+use self::clock::{Clock, Reading};
 use self::generation::{Generation, Read, read_still};
 use self::heart::Heart;
 use self::lock::Lock;
@@ -142,6 +142,10 @@ pub struct Shared {
     generation: tokio::sync::watch::Sender<Arc<Generation>>,
     clock: Mutex<Clock>,
     doubted: AtomicBool,
+    /// Jumps that are believed.
+    jumps: AtomicU32,
+    /// One pass of each target, when somebody else says so.
+    pub once: bool,
     store: Mutex<Store>,
     save_failed: Arc<AtomicBool>,
     board: Mutex<Board>,
@@ -186,7 +190,7 @@ pub fn prepare(options: Options) -> Result<Daemon, StartError> {
     let door = Door::new(settings.daemon.concurrency, stopping, Learned::load(&state_dir, now));
     let mut store = Store::load(state_dir);
     store.move_to(generation.places());
-    let before = store.newest().unwrap_or(now).max(now);
+    let remembered = store.newest();
     let board = Board::new(&config, &generation);
     let stand_in = stand_in.map(|(stand_in, _)| stand_in);
     if let Some(stand_in) = &stand_in {
@@ -204,7 +208,9 @@ pub fn prepare(options: Options) -> Result<Daemon, StartError> {
         stop,
         orders,
         generation: tokio::sync::watch::channel(Arc::new(generation)).0,
-        clock: Mutex::new(Clock::new(before, Instant::now())),
+        clock: Mutex::new(Clock::new(now, Instant::now(), remembered)),
+        jumps: AtomicU32::new(0),
+        once,
         doubted: AtomicBool::new(false),
         save_failed: store.failed(),
         store: Mutex::new(store),
@@ -223,23 +229,41 @@ impl Shared {
         Arc::clone(&self.generation.borrow())
     }
 
-    /// The time that counts for removals: see [`clock`].
-    pub fn now(&self) -> Timestamp {
+    fn reading(&self) -> Reading {
         let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
         let reading = clock.read((self.wall)(), Instant::now());
-        let was_doubted = self.doubted.swap(reading.doubted.is_some(), Ordering::Relaxed);
-        drop(clock);
         if let Some(off) = reading.believed {
-            warn!("the clock was off by {off:#} for an hour and is believed now: it is {}", reading.now);
+            // Nobody reads the clock before what it has timed goes on from where it was.
             aside(|| self.store().shift(off));
+            self.jumps.fetch_add(1, Ordering::SeqCst);
+            warn!("the clock was off by {off:#} for an hour and is believed now: it is {}", reading.now);
         }
+        reading
+    }
+
+    /// The time that counts for removals: see [`clock`].
+    pub fn now(&self) -> Timestamp {
+        let reading = self.reading();
+        let was_doubted = self.doubted.swap(reading.doubted.is_some(), Ordering::Relaxed);
         if let Some(off) = reading.doubted.filter(|_| !was_doubted) {
-            warn!(
-                "the clock jumped by {off:#}; for an hour `expires` and `removal_grace` count on from {}",
-                reading.now
-            );
+            let meanwhile = match reading.behind {
+                true => "nothing is written to AWS".to_string(),
+                false => format!("`expires` and `removal_grace` count on from {}", reading.now),
+            };
+            warn!("the clock is off by {off:#} from where it should be; for an hour {meanwhile}");
         }
         reading.now
+    }
+
+    /// How far the clock has been behind what is remembered, since the start.
+    pub fn behind(&self) -> Option<SignedDuration> {
+        let reading = self.reading();
+        reading.doubted.filter(|_| reading.behind).map(SignedDuration::abs)
+    }
+
+    /// How many jumps of the clock were believed so far.
+    pub fn jumps(&self) -> u32 {
+        self.jumps.load(Ordering::SeqCst)
     }
 
     /// True once no new call is to start.

@@ -16,9 +16,11 @@ use super::view::Planned;
 use crate::aside::aside;
 use crate::aws::client::Api;
 use crate::aws::{Class, Failure};
+use crate::config::Target;
 use crate::plan::{Plan, saved};
 use crate::reconcile::execute::Run;
 use crate::reconcile::{self, Aim, Progress, Report, Status, target};
+use crate::state::Memory;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::people;
 
@@ -88,8 +90,7 @@ impl Pass {
     pub async fn make(self) -> End {
         let (began, started) = (Instant::now(), (self.shared.wall)());
         let (outcome, planned, report, trouble) = match self.stages().await {
-            Ok((planned, report)) => {
-                let trouble = unrecorded(&self.shared.audit);
+            Ok((planned, report, trouble)) => {
                 let outcome = if trouble.is_some() { PassOutcome::Failed } else { outcome(&report) };
                 (outcome, Some(Arc::new(planned)), report, trouble)
             }
@@ -100,12 +101,10 @@ impl Pass {
     }
 
     /// The stages; `Err(None)` where it was told to stop before anything could be planned.
-    async fn stages(&self) -> Result<(Planned, Report), Option<Trouble>> {
+    async fn stages(&self) -> Result<(Planned, Report, Option<Trouble>), Option<Trouble>> {
         let (shared, settings) = (&self.shared, &self.generation.settings);
-        let now = shared.now();
         let target = settings.targets.get(&self.name);
-        let grace = target.map_or(Duration::ZERO, |target| target.rules.removal_grace);
-        let memory = aside(|| shared.store().look(&self.name, grace, now));
+        let (now, memory) = self.look(target);
         let aim = target.and_then(|target| Aim::of(target, &self.generation.desired, &memory)).ok_or(None)?;
         let api = self.api.until(self.stop.clone());
         // Boxed: the compiler gives up on the layout of one future of all stages.
@@ -118,8 +117,14 @@ impl Pass {
         let mut plan = aim.plan(&observed, now, self.force_removals).ok_or(None)?;
         let hopeless = self.tries().review(&mut plan, Instant::now());
         let plan = Plan { targets: vec![plan], unobserved: Vec::new() };
-        let report =
-            if plan.ready() > 0 { self.apply(&api, &plan, now).boxed().await } else { Report::default() };
+        let (report, trouble) = match plan.ready() {
+            0 => (Report::default(), None),
+            _ => match self.objection() {
+                // What was observed is remembered all the same.
+                Some(trouble) => (Report::default(), Some(trouble)),
+                None => (self.apply(&api, &plan, now).boxed().await, unrecorded(&shared.audit)),
+            },
+        };
         let read_at = now;
         let now = shared.now();
         aside(|| {
@@ -131,16 +136,40 @@ impl Pass {
         });
         let plan = plan.targets.into_iter().next().ok_or(None)?;
         let became = report.entries.iter().map(|e| (e.change.clone(), e.status)).collect();
-        Ok((Planned { plan, at: read_at, became, hopeless }, report))
+        Ok((Planned { plan, at: read_at, became, hopeless }, report, trouble))
+    }
+
+    /// Why nothing may be written just now.
+    fn objection(&self) -> Option<Trouble> {
+        // Nothing is written that cannot be recorded.
+        let unrecorded = unrecorded(&self.shared.audit);
+        unrecorded.or_else(|| {
+            let behind = self.shared.behind()?;
+            let message = format!("the clock is {behind:#} behind what `state_dir` remembers");
+            let advice = "set the clock; nothing is written until it is right, or for an hour";
+            Some(Trouble::new(&message, advice))
+        })
+    }
+
+    /// The time that counts, and what is remembered, by the same clock.
+    fn look(&self, target: Option<&Target>) -> (Timestamp, Memory) {
+        let (shared, daemon) = (&self.shared, &self.generation.settings.daemon);
+        let grace = target.map_or(Duration::ZERO, |target| target.rules.removal_grace);
+        // Of passes that others start, now and then, nobody knows what is usual.
+        let usual = (!shared.once).then(|| grace + 2 * daemon.interval + daemon.pass_timeout);
+        loop {
+            let jumps = shared.jumps();
+            let now = shared.now();
+            let memory = aside(|| shared.store().look(&self.name, usual, now));
+            if jumps == shared.jumps() {
+                return (now, memory);
+            }
+        }
     }
 
     async fn apply(&self, api: &Api, plan: &Plan, now: Timestamp) -> Report {
         let Some(target) = plan.targets.first() else { return Report::default() };
         let shared = &self.shared;
-        // Nothing is written that cannot be recorded; what was observed is remembered all the same.
-        if shared.audit.ready().is_err() {
-            return Report::default();
-        }
         let hash = saved::hash(plan, now, shared.sandbox);
         let daemon = &self.generation.settings.daemon;
         let tell = |progress: Progress<'_>| {

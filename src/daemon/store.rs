@@ -48,9 +48,11 @@ impl Store {
         self.memory.newest()
     }
 
-    /// What is remembered of one target and still holds.
-    pub fn look(&mut self, target: &str, grace: Duration, now: Timestamp) -> Memory {
-        self.memory.forget_stale(target, grace, now);
+    /// What is remembered of one target and still holds; `usual` is how long it may have gone unseen.
+    pub fn look(&mut self, target: &str, usual: Option<Duration>, now: Timestamp) -> Memory {
+        if let Some(usual) = usual {
+            self.memory.forget_stale(target, usual, now);
+        }
         self.of(target)
     }
 

@@ -25,6 +25,8 @@ use crate::word::Word as _;
 const TICK: Duration = Duration::from_secs(3);
 /// However short systemd's patience is.
 const TICK_MIN: Duration = Duration::from_millis(100);
+/// A disk that takes longer to read the files from does not answer.
+const READING_MAX: Duration = Duration::from_secs(60);
 /// What does not even end when it is cut off waits for a disk.
 const CUT_OFF_TIME: Duration = Duration::from_secs(2);
 /// The supervisor's part in the heart.
@@ -65,8 +67,11 @@ struct Supervisor {
     watch: Watch,
     /// The roster that is watched: that of the files on disk, valid or not.
     roster: Option<PathBuf>,
-    /// Files being read, and who wants to know.
+    /// Files being looked at.
+    looking: Option<JoinHandle<Fingerprint>>,
+    /// Files being read, since when, and who wants to know.
     reading: Option<JoinHandle<Option<Read>>>,
+    reading_since: Instant,
     answers: Vec<Answer>,
     /// Who asked while they were being read: they are read once more.
     read_again: Option<Vec<Answer>>,
@@ -91,7 +96,9 @@ pub async fn supervise(daemon: Daemon) -> Ended {
         outcomes: BTreeMap::new(),
         watch: Watch::new(read),
         roster: Some(first.settings.daemon.roster.clone()),
+        looking: None,
         reading: None,
+        reading_since: Instant::now(),
         answers: Vec::new(),
         read_again: None,
         first,
@@ -107,10 +114,10 @@ pub async fn supervise(daemon: Daemon) -> Ended {
     supervisor.end(stopped_by, &mut orders).await
 }
 
-/// Waits for files that are being read, for ever where none are.
-async fn finished(reading: &mut Option<JoinHandle<Option<Read>>>) -> Result<Option<Read>, JoinError> {
-    match reading {
-        Some(reading) => reading.await,
+/// Waits for what is done aside, for ever where nothing is.
+async fn finished<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, JoinError> {
+    match task {
+        Some(task) => task.await,
         None => std::future::pending().await,
     }
 }
@@ -139,6 +146,7 @@ impl Supervisor {
                     }
                 }
                 read = finished(&mut self.reading) => self.reloaded(read),
+                look = finished(&mut self.looking) => self.looked(look),
                 _ = tick.tick() => self.tick(),
             }
         }
@@ -192,25 +200,35 @@ impl Supervisor {
 
     fn ring(&self, target: Option<&str>, force_removals: bool) {
         let digest = force_removals.then(|| self.shared.generation().digest.clone());
-        for running in self.running.values().filter(|r| target.is_none_or(|t| t == r.name)) {
-            running.bell.ring(digest.clone());
+        let mut rung = self.running.values().filter(|r| target.is_none_or(|t| t == r.name)).peekable();
+        if rung.peek().is_none() {
+            warn!("the pass that was asked for does not begin: its target's loop is being started");
         }
+        rung.for_each(|running| running.bell.ring(digest.clone()));
     }
 
     fn tick(&mut self) {
         let shared = Arc::clone(&self.shared);
         let today = day_of(shared.now());
         if !self.once {
-            if self.watch.look(self.fingerprint()) {
-                self.reload(None);
+            if self.looking.is_none() && self.reading.is_none() {
+                let (config, roster) = (shared.config.clone(), self.roster.clone());
+                let look = move || Fingerprint::of(&config, roster.as_deref());
+                self.looking = Some(tokio::task::spawn_blocking(look));
             }
             let generation = shared.generation();
             let is_another = today != generation.day && self.refused_day != Some(today);
-            // Files that are being read are read for the day it is.
-            if is_another && self.reading.is_none() {
+            // Files that are being read are read for the day it is; if their disk answers.
+            let is_read = self.reading.is_some() && self.reading_since.elapsed() < READING_MAX;
+            if is_another && !is_read && shared.behind().is_none() {
                 self.another_day(&generation, today);
             }
             self.start_loops();
+        }
+        if shared.audit.pending() > 0 {
+            // There may be room again.
+            let shared = Arc::clone(&shared);
+            tokio::task::spawn_blocking(move || shared.audit.ready());
         }
         shared.board().sample((shared.wall)(), shared.door.metrics.totals());
         let late = shared.heart.late(Instant::now());
@@ -227,8 +245,16 @@ impl Supervisor {
         }
     }
 
-    fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of(&self.shared.config, self.roster.as_deref())
+    /// The files were looked at.
+    fn looked(&mut self, look: Result<Fingerprint, JoinError>) {
+        self.looking = None;
+        // While they are being read they are compared with what they were before.
+        if let Ok(look) = look
+            && self.reading.is_none()
+            && self.watch.look(look)
+        {
+            self.reload(None);
+        }
     }
 
     /// `expires` counts from the beginning of a day.
@@ -253,6 +279,7 @@ impl Supervisor {
             self.answers.extend(answer);
             systemd::reloading();
             let shared = Arc::clone(&self.shared);
+            self.reading_since = Instant::now();
             self.reading = Some(tokio::task::spawn_blocking(move || {
                 let (now, loaded, before) = (shared.now(), (shared.wall)(), shared.generation());
                 read_still(&shared.config, now, loaded, Some(&before))
@@ -400,6 +427,7 @@ impl Supervisor {
             let within = SignedDuration::try_from(grace).unwrap_or_default();
             info!("{signal}: no new call starts, those under way have {within:#} to end");
         }
+        shared.heart.rest(PART);
         shared.stop.send_replace(true);
         let until = tokio::time::sleep(grace);
         let mut until = std::pin::pin!(until);
@@ -432,9 +460,15 @@ impl Supervisor {
                 break;
             }
         }
-        aside(|| shared.store().save(&shared.door));
-        if let Some(Err(error)) = shared.stand_in.as_ref().map(|s| s.save()) {
-            warn!("the sandbox is not saved: {error}");
+        let saving = {
+            let shared = Arc::clone(&shared);
+            tokio::task::spawn_blocking(move || {
+                shared.store().save(&shared.door);
+                shared.passed();
+            })
+        };
+        if tokio::time::timeout(CUT_OFF_TIME, saving).await.is_err() {
+            warn!("what passes remember is not saved: its disk does not answer");
         }
         Ended { outcomes: self.outcomes, cut_off }
     }

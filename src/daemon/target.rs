@@ -96,11 +96,8 @@ impl Loop {
             let Some(target) = self.own(&generation) else { break };
             course.since = generation.since.get(&self.name).copied().unwrap_or_default();
             if course.settings_digest != generation.settings_digest {
-                course = Course {
-                    since: course.since,
-                    settings_digest: generation.settings_digest.clone(),
-                    ..Course::default()
-                };
+                course.settings_digest.clone_from(&generation.settings_digest);
+                course.failures = 0;
                 *tries.lock().unwrap_or_else(PoisonError::into_inner) = Tries::default();
                 link = None;
             }
@@ -199,8 +196,8 @@ impl Loop {
         let span = info_span!("pass", target_name = self.name);
         let mut pass = std::pin::pin!(AssertUnwindSafe(pass.make().instrument(span)).catch_unwind());
         let (mut newer, mut is_late) = (self.generations.clone(), false);
-        let may_be_stopped = course.stopped < STOPPED_MAX;
-        course.stopped = 0;
+        let stopped = std::mem::take(&mut course.stopped);
+        let may_be_stopped = stopped < STOPPED_MAX;
         let mut rosterd_stops = self.shared.stop.subscribe();
         loop {
             tokio::select! {
@@ -217,7 +214,7 @@ impl Loop {
                     let now = newer.borrow_and_update();
                     let is_other = now.since.get(&self.name) != Some(&course.since) || self.own(&now).is_none();
                     if is_other && (may_be_stopped || self.own(&now).is_none()) {
-                        course.stopped += 1;
+                        course.stopped = stopped + 1;
                         stop.send_replace(true);
                     }
                 }

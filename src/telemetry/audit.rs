@@ -7,13 +7,14 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use serde::Serialize;
+use tracing::warn;
 
 use crate::aside::aside;
 use crate::plan::{Change, Field};
@@ -186,9 +187,12 @@ impl Trail {
         self.torn = true;
         file.write_all(format!("{begin}{line}").as_bytes())?;
         self.torn = false;
-        // What is about to happen is on the disk before it does.
-        if line.contains(BEGUN) && !file.metadata().is_ok_and(|meta| meta.file_type().is_char_device()) {
-            file.sync_data()?;
+        // What is about to happen is on the disk before it does, where there is a disk.
+        if line.contains(BEGUN)
+            && file.metadata().is_ok_and(|meta| meta.is_file())
+            && let Err(error) = file.sync_data()
+        {
+            warn!("the audit trail {} may not survive a loss of power: {error}", path.display());
         }
         Ok(())
     }

@@ -24,6 +24,7 @@ use tracing::{debug, info, warn};
 
 use super::metrics::scrape;
 use super::page;
+use crate::aside::aside;
 use crate::daemon::{Order, Shared};
 
 /// Connections at once; more wait to be accepted.
@@ -111,7 +112,10 @@ pub fn router(shared: Arc<Shared>, is_local: bool) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/api/v1/status", get(|State(shared): Shares| async move { Json(shared.status()) }))
-        .route("/api/v1/plan", get(|State(shared): Shares| async move { Json(shared.plans(usize::MAX)) }))
+        .route(
+            "/api/v1/plan",
+            get(|State(shared): Shares| async move { Json(aside(|| shared.plans(usize::MAX))) }),
+        )
         .route("/-/reload", post(reload))
         .route("/-/reconcile", post(reconcile))
         .fallback(|| async {
@@ -155,7 +159,7 @@ async fn common_headers(mut response: Response) -> Result<Response, Infallible> 
 }
 
 async fn status_page(State(shared): Shares) -> Response {
-    let html = page::page(&shared.status(), &shared.plans(PAGE_CHANGES_MAX));
+    let html = aside(|| page::page(&shared.status(), &shared.plans(PAGE_CHANGES_MAX)));
     let policy = page::content_security_policy();
     ([(header::CONTENT_SECURITY_POLICY, policy)], axum::response::Html(html)).into_response()
 }
@@ -246,7 +250,7 @@ fn authorised(shared: &Shared, headers: &HeaderMap) -> Result<(), Box<Response>>
     let Some(path) = &generation.settings.daemon.control_token_file else {
         return refuse(StatusCode::FORBIDDEN, "off: set `daemon.control_token_file` to allow this\n".into());
     };
-    let token = match std::fs::read_to_string(path) {
+    let token = match aside(|| std::fs::read_to_string(path)) {
         Ok(token) => token,
         Err(error) => {
             warn!("cannot read {}: {error}", path.display());

@@ -6,7 +6,7 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::LazyLock;
 
-use regex::{Regex, RegexBuilder};
+use regex::{Captures, Regex};
 
 use crate::plan::{Change, Subject};
 
@@ -22,7 +22,7 @@ static ADDRESS: LazyLock<Regex> = LazyLock::new(|| {
 
 /// What stands in an ARN for a person: the session of a role, a federated or IAM user, a QuickSight user.
 static NAMED_IN_ARN: LazyLock<Regex> = LazyLock::new(|| {
-    let pattern = r#"(:assumed-role/[^\s"'`/]+/|:federated-user/|:user/(?:[^\s"'`/]+/)*)[^\s"'`<>(),;/]+"#;
+    let pattern = r#"(:assumed-role/[^\s"'`/]+/|:federated-user/|:user/(?:[^\s"'`/]+/)*)([^\s"'`<>(),;/]+)"#;
     Regex::new(pattern).expect("the pattern is valid")
 });
 
@@ -33,7 +33,12 @@ pub fn one_line(text: &str) -> String {
 
 /// A text without addresses, and without those that ARNs name.
 pub fn hide_addresses(text: &str) -> String {
-    let text = NAMED_IN_ARN.replace_all(text, format!("${{1}}{HIDDEN}"));
+    let hide = |found: &Captures<'_>| match &found[2] {
+        // Everybody is nobody.
+        "*" => found[0].to_string(),
+        _ => format!("{}{HIDDEN}", &found[1]),
+    };
+    let text = NAMED_IN_ARN.replace_all(text, hide);
     ADDRESS.replace_all(&text, HIDDEN).into_owned()
 }
 
@@ -61,16 +66,39 @@ pub fn hide_principal(change: &Change, text: &str) -> String {
 
 /// Hides a word where it stands on its own, in whatever case.
 fn hide_word(text: &str, word: &str) -> String {
-    let pattern = RegexBuilder::new(&regex::escape(word)).case_insensitive(true).build();
-    let Some(pattern) = pattern.ok().filter(|_| !word.is_empty()) else { return text.to_string() };
+    if word.is_empty() {
+        return text.to_string();
+    }
     let is_part = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-    let hide = |found: &regex::Captures<'_>| {
-        let found = found.get_match();
-        let (before, after) = (&text[..found.start()], &text[found.end()..]);
-        let inside = is_part(before.chars().next_back()) || is_part(after.chars().next());
-        if inside { found.as_str().to_string() } else { HIDDEN.to_string() }
-    };
-    pattern.replace_all(text, hide).into_owned()
+    let mut out = String::with_capacity(text.len());
+    let mut before = None;
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        match length_of(rest, word)
+            .filter(|length| !is_part(before) && !is_part(rest[*length..].chars().next()))
+        {
+            Some(length) => {
+                out.push_str(HIDDEN);
+                before = rest[..length].chars().next_back();
+                rest = &rest[length..];
+            }
+            None => {
+                out.push(first);
+                before = Some(first);
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+    }
+    out
+}
+
+/// How many bytes of a text are a word, in whatever case; nothing where it does not begin with it.
+fn length_of(text: &str, word: &str) -> Option<usize> {
+    let mut chars = text.chars();
+    for wanted in word.chars() {
+        chars.next().filter(|c| c.to_lowercase().eq(wanted.to_lowercase()))?;
+    }
+    Some(text.len() - chars.as_str().len())
 }
 
 /// The same change with nothing in it that says who a person is, for rendering.

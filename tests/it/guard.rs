@@ -228,3 +228,27 @@ async fn protection_by_address_covers_users_of_another_name() {
     bench.apply().await.says("1 held back by protected");
     assert!(qs(&bench.sandbox.world(), "glass").is_some());
 }
+
+/// Nobody knows how far apart the runs of a scheduler are.
+#[tokio::test(flavor = "multi_thread")]
+async fn grace_counts_over_runs_that_are_further_apart_than_it() {
+    let mut world = empty_world();
+    qs_user(&mut world, "p1", "alice@example.com", "READER");
+    qs_user(&mut world, "p2", "gone@example.com", "READER");
+    let bench = Bench::new(world).await;
+    let roster = "[roles.r]\nquicksight = { role = \"READER\" }\n[users.alice]\nemail = \"alice@example.com\"\nroles = [\"r\"]\n";
+    bench.files(&bi(&format!("{}\nremoval_grace = \"72h\"", sync("delete"))), roster);
+    bench.run(&["apply", "--yes"]).await.says("held back by removal_grace");
+    // A week later.
+    let memory = bench.read("state/memory.json");
+    let mut memory: serde_json::Value = serde_json::from_str(&memory).unwrap();
+    let week_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * 7);
+    for times in ["clocks", "observed"] {
+        for (_, at) in memory[times].as_object_mut().unwrap() {
+            *at = week_ago.to_string().into();
+        }
+    }
+    bench.write("state/memory.json", &memory.to_string());
+    bench.run(&["apply", "--yes"]).await.exits(0).says("Applied: 1 done.");
+    assert!(qs(&bench.sandbox.world(), "gone@example.com").is_none());
+}

@@ -26,9 +26,11 @@ fn addresses_and_those_whom_arns_name_are_hidden() {
         "arn:aws:sts::111122223333:federated-user/carol",
         "arn:aws:sts::111122223333:federated-user/(hidden)",
     );
-    let advice =
-        "allow `quicksight:ListUsers` on `arn:aws:quicksight:us-east-1:111122223333:group/default/*`";
-    check(advice, advice);
+    for kind in ["group", "user"] {
+        let advice =
+            format!("allow `quicksight:X` on `arn:aws:quicksight:us-east-1:111122223333:{kind}/default/*`");
+        check(&advice, &advice);
+    }
 }
 
 fn change() -> Change {

@@ -146,14 +146,38 @@ async fn a_start_in_the_past_of_what_is_remembered_brings_nobody_back() {
     hours(37).await;
     assert!(!is_there(&field, "bob@example.com"), "bob has expired");
     running.stop().await;
+    let before = field.writes();
     field.jump(SignedDuration::from_hours(-24 * 365));
-    let running = first_pass(&field).await;
-    assert!(!is_there(&field, "bob@example.com"), "and stays away");
+    let running = field.start();
+    running.until("it says so", |r| r.target("bi").consecutive_failures > 0).await;
+    let error = running.target("bi").error.unwrap_or_default();
+    assert!(
+        error.contains("behind what `state_dir` remembers") && error.contains("set the clock"),
+        "{error}"
+    );
     tokio::time::sleep(Duration::from_secs(50 * 60)).await;
-    assert!(!is_there(&field, "bob@example.com"));
+    assert_eq!(field.writes(), before, "nobody knows what time it is");
     field.jump(SignedDuration::from_hours(24 * 365));
+    running.until("it goes on", |r| r.status().ready).await;
     hours(2).await;
-    assert!(!is_there(&field, "bob@example.com"));
+    assert!(!is_there(&field, "bob@example.com"), "he stays away");
+    running.stop().await;
+    // A pass that a scheduler starts does not wait for an hour: it fails.
+    field.jump(SignedDuration::from_hours(-24 * 365));
+    let daemon = field.prepare_with(rosterd::daemon::SLACK, field.http(), true).expect("valid files");
+    let ended = Running::of(daemon).ends().await;
+    assert_eq!(ended.outcomes["bi"], Some(rosterd::daemon::status::PassOutcome::Failed));
+    assert_eq!(field.writes(), before);
+}
+
+/// Removals become due also where passes are further apart than grace is long.
+#[tokio::test(start_paused = true)]
+async fn grace_shorter_than_the_interval_ends_all_the_same() {
+    let field = field("removal_grace = \"3m\"");
+    let running = first_pass(&field).await;
+    assert!(is_there(&field, "gone@example.com"));
+    hours(1).await;
+    assert!(!is_there(&field, "gone@example.com"));
     running.stop().await;
 }
 

@@ -344,6 +344,24 @@ async fn a_roster_that_never_rests_starves_no_pass() {
     running.stop().await;
 }
 
+/// Nor from being planned at all, where reading the target takes longer than the roster stays as it is.
+#[tokio::test(start_paused = true)]
+async fn a_target_that_is_slow_to_read_is_planned_sometime() {
+    let field = Field::with(empty_world(), Knobs::from_toml("latency_ms = 9000").unwrap());
+    field.settings("interval = \"5m\"", &bi(""));
+    field.write("roster.toml", &roster(&["alice"]));
+    let running = field.start();
+    for round in 0..20 {
+        // Its two reads take 18 seconds.
+        tokio::time::sleep(Duration::from_secs(11)).await;
+        let more = format!("[users.x]\nemail = \"x{round}@example.com\"\nroles = [\"r\"]\n");
+        field.write("roster.toml", &format!("{}{more}", roster(&["alice"])));
+        running.order(Order::Reload(None)).await;
+    }
+    assert!(is_there(&field, "alice"), "{:?}", running.target("bi"));
+    running.stop().await;
+}
+
 /// A reload that changes nothing for a target leaves its pass alone.
 #[tokio::test(start_paused = true)]
 async fn a_reload_is_for_the_targets_it_changes_something_for() {

@@ -53,7 +53,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let _entered = runtime.enter();
         let (start, mut monotonic) = (Timestamp::UNIX_EPOCH + SignedDuration::from_hours(500_000), Instant::now());
-        let mut clock = Clock::new(start, monotonic);
+        let mut clock = Clock::new(start, monotonic, None);
         let (mut expected, mut wall) = (start, start);
         for days in jumps {
             wall += SignedDuration::from_hours(24 * days);
@@ -75,7 +75,7 @@ proptest! {
 #[tokio::test(start_paused = true)]
 async fn a_jump_is_believed_after_an_hour_and_small_steps_at_once() {
     let (start, begun): (Timestamp, _) = ("2027-01-10T12:00:00Z".parse().unwrap(), Instant::now());
-    let mut clock = Clock::new(start, begun);
+    let mut clock = Clock::new(start, begun, None);
     let at = |minutes: i64| start + SignedDuration::from_mins(minutes);
     let later = |minutes: u32| begun + minutes * MINUTE;
     assert_eq!(clock.read(at(9), later(1)).now, at(9), "NTP's step");
@@ -84,6 +84,27 @@ async fn a_jump_is_believed_after_an_hour_and_small_steps_at_once() {
     let believed = clock.read(at(1060), later(62));
     assert_eq!((believed.now, believed.doubted), (at(1060), None));
     assert_eq!(clock.read(at(0), later(63)).now, at(1061), "back again is a jump, too");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_starts_behind_what_is_remembered_is_doubted_until_it_has_caught_up() {
+    let (then, begun): (Timestamp, _) = ("2027-01-10T12:00:00Z".parse().unwrap(), Instant::now());
+    let wall = then - SignedDuration::from_hours(24);
+    let start = || Clock::new(wall, begun, Some(then));
+    let mut clock = start();
+    let first = clock.read(wall, begun);
+    assert!(first.behind && first.now == then && first.believed.is_none());
+    // It is set right: later than what was remembered is what time it is after a while without rosterd.
+    let right = then + SignedDuration::from_hours(72);
+    let reading = clock.read(right, begun + MINUTE);
+    assert_eq!((reading.now, reading.behind, reading.believed), (right, false, None));
+    // Or nobody sets it.
+    let mut clock = start();
+    clock.read(wall, begun);
+    let reading = clock.read(wall + SignedDuration::from_hours(1), begun + 60 * MINUTE);
+    assert_eq!(reading.now, wall + SignedDuration::from_hours(1));
+    assert_eq!((reading.behind, reading.believed), (false, Some(SignedDuration::from_hours(-24))));
+    assert!(!Clock::new(then, begun, Some(wall)).read(then, begun).behind);
 }
 
 #[test]
