@@ -7,7 +7,8 @@
 //!                                   board ◀── every part writes, HTTP reads
 //! ```
 //!
-//! * This page: starting, the supervisor, stopping. [`target`] is the loop of a target, [`mod@pass`] one pass.
+//! * This page: starting. [`supervisor`] runs and ends it, [`reloading`] is its part in reloads; [`target`] is the
+//!   loop of a target, [`mod@pass`] one pass; [`shared`] is what they share.
 //! * Pure, with time as an argument: [`schedule`], [`clock`], [`converge`], [`history`], [`heart`], [`watch`].
 //! * [`generation`]: the files in force; [`store`]: what is remembered; [`lock`]: one writer a `state_dir`.
 //! * [`board`] and [`view`] are what HTTP shows, in the words of [`status`]; [`systemd`] what systemd is told.
@@ -20,7 +21,9 @@ pub mod heart;
 pub mod history;
 pub mod lock;
 pub mod pass;
+pub mod reloading;
 pub mod schedule;
+pub mod shared;
 pub mod status;
 pub mod store;
 pub mod supervisor;
@@ -29,33 +32,29 @@ pub mod target;
 pub mod view;
 pub mod watch;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
-use tracing::warn;
 
 use self::board::Board;
-use self::clock::{Clock, Reading};
+use self::clock::Clock;
 use self::generation::{Generation, Read, read_still};
 use self::heart::Heart;
-use self::lock::Lock;
-use self::status::{FORMAT_VERSION, PlanView, Status};
 use self::store::Store;
 use self::watch::Fingerprint;
-use crate::aside::aside;
 use crate::aws::Door;
 use crate::aws::pacer::learned::Learned;
 use crate::roster::files::Invalid;
 use crate::telemetry::audit::Audit;
 
+pub use shared::Shared;
 pub use supervisor::{Ended, supervise};
 
 /// The wall clock.
@@ -115,43 +114,6 @@ pub enum Order {
     },
     /// End; the name of the signal.
     Stop(&'static str),
-}
-
-/// What all parts of the daemon share.
-pub struct Shared {
-    /// The settings file.
-    pub config: PathBuf,
-    /// It runs against a stand-in.
-    pub sandbox: bool,
-    /// Where that answers.
-    pub endpoint: Option<String>,
-    /// What all clients send with.
-    pub http: SharedHttpClient,
-    /// What time it is, right or wrong.
-    pub wall: Wall,
-    /// What all calls go through.
-    pub door: Arc<Door>,
-    /// Every write leaves its line here.
-    pub audit: Audit,
-    /// Whether the loop makes progress.
-    pub heart: Heart,
-    /// Holds true once rosterd is to end.
-    pub stop: tokio::sync::watch::Sender<bool>,
-    /// For those who want something of the supervisor.
-    pub orders: mpsc::Sender<Order>,
-    generation: tokio::sync::watch::Sender<Arc<Generation>>,
-    clock: Mutex<Clock>,
-    doubted: AtomicBool,
-    /// Jumps that are believed.
-    jumps: AtomicU32,
-    /// One pass of each target, when somebody else says so.
-    pub once: bool,
-    store: Mutex<Store>,
-    save_failed: Arc<AtomicBool>,
-    board: Mutex<Board>,
-    stand_in: Option<Box<dyn StandIn>>,
-    started: Timestamp,
-    _lock: Lock,
 }
 
 /// A daemon about to run.
@@ -221,132 +183,6 @@ pub fn prepare(options: Options) -> Result<Daemon, StartError> {
         _lock: lock,
     };
     Ok(Daemon { shared: Arc::new(shared), orders: ordered, read, once })
-}
-
-impl Shared {
-    /// The files in force.
-    pub fn generation(&self) -> Arc<Generation> {
-        Arc::clone(&self.generation.borrow())
-    }
-
-    fn reading(&self) -> Reading {
-        let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
-        let reading = clock.read((self.wall)(), Instant::now());
-        if let Some(off) = reading.believed {
-            // Nobody reads the clock before what it has timed goes on from where it was.
-            aside(|| self.store().shift(off));
-            self.jumps.fetch_add(1, Ordering::SeqCst);
-            warn!("the clock was off by {off:#} for an hour and is believed now: it is {}", reading.now);
-        }
-        reading
-    }
-
-    /// The time that counts for removals: see [`clock`].
-    pub fn now(&self) -> Timestamp {
-        let reading = self.reading();
-        let was_doubted = self.doubted.swap(reading.doubted.is_some(), Ordering::Relaxed);
-        if let Some(off) = reading.doubted.filter(|_| !was_doubted) {
-            let meanwhile = match reading.behind {
-                true => "nothing is written to AWS".to_string(),
-                false => format!("`expires` and `removal_grace` count on from {}", reading.now),
-            };
-            warn!("the clock is off by {off:#} from where it should be; for an hour {meanwhile}");
-        }
-        reading.now
-    }
-
-    /// How far the clock has been behind what is remembered, since the start.
-    pub fn behind(&self) -> Option<SignedDuration> {
-        let reading = self.reading();
-        reading.doubted.filter(|_| reading.behind).map(SignedDuration::abs)
-    }
-
-    /// How many jumps of the clock were believed so far.
-    pub fn jumps(&self) -> u32 {
-        self.jumps.load(Ordering::SeqCst)
-    }
-
-    /// True once no new call is to start.
-    pub fn is_stopping(&self) -> bool {
-        *self.stop.borrow()
-    }
-
-    /// What is remembered.
-    pub fn store(&self) -> MutexGuard<'_, Store> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// How everything stands.
-    pub fn board(&self) -> MutexGuard<'_, Board> {
-        self.board.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What is left to do on a target.
-    fn drift_of(&self, target: &str) -> usize {
-        self.board().targets().iter().find(|t| t.name == target).map_or(0, |t| t.drift)
-    }
-
-    /// A pass has ended.
-    fn passed(&self) {
-        if let Some(Err(error)) = aside(|| self.stand_in.as_ref().map(|s| s.save())) {
-            warn!("the sandbox is not saved: {error}");
-        }
-    }
-
-    /// Everything there is to say.
-    pub fn status(&self) -> Status {
-        let generation = self.generation();
-        let late = self.heart.late(Instant::now());
-        let board = self.board();
-        let (targets, configuration) = (board.targets(), board.configuration.clone());
-        let (errors, history) = (board.errors(), board.history());
-        drop(board);
-        let mut not_ready = Vec::new();
-        if !configuration.last_reload_ok {
-            not_ready
-                .push("configuration: the files on disk are invalid; earlier ones are in force".to_string());
-        }
-        for target in &targets {
-            if target.consecutive_failures > 0 {
-                let passes = crate::word::count(target.consecutive_failures as usize, "pass");
-                let error = target.error.as_deref().unwrap_or("no reason given");
-                not_ready.push(format!("{}: failing ({passes} in a row): {error}", target.name));
-            } else if !target.was_observed {
-                not_ready.push(format!("{}: not observed yet", target.name));
-            }
-        }
-        Status {
-            format_version: FORMAT_VERSION,
-            version: env!("CARGO_PKG_VERSION"),
-            now: (self.wall)(),
-            started: self.started,
-            live: late.is_none(),
-            ready: not_ready.is_empty(),
-            not_ready,
-            sandbox: self.sandbox,
-            show_people: generation.settings.show_people,
-            audit_lines_pending: self.audit.pending(),
-            state_save_failed: self.save_failed.load(Ordering::Relaxed),
-            configuration,
-            targets,
-            errors,
-            history,
-        }
-    }
-
-    /// The plans of all targets, at most so many changes each.
-    pub fn plans(&self, most: usize) -> PlanView {
-        let show_people = self.generation().settings.show_people;
-        let planned = self.board().planned();
-        let targets = planned.iter().map(|(_, planned)| planned.view(show_people, most)).collect();
-        PlanView { format_version: FORMAT_VERSION, show_people, targets }
-    }
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("config", &self.config).finish_non_exhaustive()
-    }
 }
 
 /// The folder a stand-in's own files are in, beside those of AWS.

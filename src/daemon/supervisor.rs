@@ -6,27 +6,24 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{mpsc, oneshot};
+use jiff::SignedDuration;
+use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{error, info, warn};
 
-use super::generation::{Generation, Read, day_of, read_still};
-use super::status::{ErrorNote, PassOutcome, TargetState};
+use super::generation::{Generation, Read, day_of};
+use super::reloading::{Answer, READING_MAX};
+use super::status::{PassOutcome, TargetState};
 use super::target::{Bell, Loop};
 use super::watch::{Fingerprint, Watch};
 use super::{Daemon, Order, Shared, systemd};
-use crate::aside::aside;
-use crate::roster::files::Invalid;
 use crate::word::Word as _;
 
 /// How often files, day and watchdog are looked after.
 const TICK: Duration = Duration::from_secs(3);
 /// However short systemd's patience is.
 const TICK_MIN: Duration = Duration::from_millis(100);
-/// A disk that takes longer to read the files from does not answer.
-const READING_MAX: Duration = Duration::from_secs(60);
 /// What does not even end when it is cut off waits for a disk.
 const CUT_OFF_TIME: Duration = Duration::from_secs(2);
 /// The supervisor's part in the heart.
@@ -45,42 +42,40 @@ pub struct Ended {
     pub cut_off: bool,
 }
 
-/// Who asked for a reload.
-type Answer = oneshot::Sender<Result<(), String>>;
-
 /// A loop that runs.
-struct Running {
+pub struct Running {
     name: String,
     place: String,
     bell: Arc<Bell>,
 }
 
-struct Supervisor {
-    shared: Arc<Shared>,
-    once: bool,
-    loops: JoinSet<Option<PassOutcome>>,
+/// Starts, asks, looks after and ends the loops.
+pub struct Supervisor {
+    pub(super) shared: Arc<Shared>,
+    pub(super) once: bool,
+    pub(super) loops: JoinSet<Option<PassOutcome>>,
     /// The loops that run, by the id of their task.
-    running: HashMap<Id, Running>,
+    pub(super) running: HashMap<Id, Running>,
     /// After a loop broke, none is started before.
-    paused_until: Instant,
-    outcomes: BTreeMap<String, Option<PassOutcome>>,
-    watch: Watch,
+    pub(super) paused_until: Instant,
+    pub(super) outcomes: BTreeMap<String, Option<PassOutcome>>,
+    pub(super) watch: Watch,
     /// The roster that is watched: that of the files on disk, valid or not.
-    roster: Option<PathBuf>,
+    pub(super) roster: Option<PathBuf>,
     /// Files being looked at.
-    looking: Option<JoinHandle<Fingerprint>>,
+    pub(super) looking: Option<JoinHandle<Fingerprint>>,
     /// Files being read, since when, and who wants to know.
-    reading: Option<JoinHandle<Option<Read>>>,
-    reading_since: Instant,
-    answers: Vec<Answer>,
+    pub(super) reading: Option<JoinHandle<Option<Read>>>,
+    pub(super) reading_since: Instant,
+    pub(super) answers: Vec<Answer>,
     /// Who asked while they were being read: they are read once more.
-    read_again: Option<Vec<Answer>>,
-    first: Arc<Generation>,
-    said: String,
+    pub(super) read_again: Option<Vec<Answer>>,
+    pub(super) first: Arc<Generation>,
+    pub(super) said: String,
     /// The day on which the roster in force is not valid any more.
-    refused_day: Option<jiff::civil::Date>,
+    pub(super) refused_day: Option<jiff::civil::Date>,
     /// What was not heard from at the last tick.
-    late: Option<String>,
+    pub(super) late: Option<String>,
 }
 
 /// Runs until it is told to stop, or with `once` until every target had its pass.
@@ -154,7 +149,7 @@ impl Supervisor {
 
     /// Starts a loop for each target that has none. One whose place another loop is still busy with waits: two
     /// at one place would be two writers.
-    fn start_loops(&mut self) {
+    pub(super) fn start_loops(&mut self) {
         if Instant::now() < self.paused_until {
             return;
         }
@@ -243,148 +238,6 @@ impl Supervisor {
         if !self.once {
             self.say();
         }
-    }
-
-    /// The files were looked at.
-    fn looked(&mut self, look: Result<Fingerprint, JoinError>) {
-        self.looking = None;
-        // While they are being read they are compared with what they were before.
-        if let Ok(look) = look
-            && self.reading.is_none()
-            && self.watch.look(look)
-        {
-            self.reload(None);
-        }
-    }
-
-    /// `expires` counts from the beginning of a day.
-    fn another_day(&mut self, generation: &Generation, today: jiff::civil::Date) {
-        match generation.on(today) {
-            Ok(next) => self.take_over(next, None),
-            Err(problem) => {
-                self.refused_day = Some(today);
-                let message = format!("on {today} the roster is not valid any more: {problem}");
-                self.refuse(message, String::new());
-            }
-        }
-    }
-
-    /// Has the files read aside; whoever asks meanwhile has them read once more.
-    fn reload(&mut self, answer: Option<Answer>) {
-        if self.once {
-            answer.map(|answer| answer.send(Err("one pass is made, with the files as they were".into())));
-        } else if self.reading.is_some() {
-            self.read_again.get_or_insert_default().extend(answer);
-        } else {
-            self.answers.extend(answer);
-            systemd::reloading();
-            let shared = Arc::clone(&self.shared);
-            self.reading_since = Instant::now();
-            self.reading = Some(tokio::task::spawn_blocking(move || {
-                let (now, loaded, before) = (shared.now(), (shared.wall)(), shared.generation());
-                read_still(&shared.config, now, loaded, Some(&before))
-            }));
-        }
-    }
-
-    fn reloaded(&mut self, read: Result<Option<Read>, JoinError>) {
-        self.reading = None;
-        let result = match read {
-            Ok(Some(Read { generation, fingerprint, roster })) => {
-                self.watch = Watch::new(fingerprint);
-                self.roster = roster;
-                self.refused_day = None;
-                match generation {
-                    Ok(generation) => {
-                        self.accept(generation);
-                        Ok(())
-                    }
-                    Err(Invalid { brief, errors, .. }) => {
-                        let what = crate::word::count(errors, "error");
-                        let message =
-                            format!("the files on disk have {what}; the last good ones stay in force");
-                        self.refuse(message, brief.clone());
-                        Err(brief)
-                    }
-                }
-            }
-            Ok(None) => {
-                // The next look that shows them still has them read.
-                self.watch = Watch::new(Fingerprint::default());
-                info!("the files keep changing while they are read");
-                Err("the files keep changing while they are read; they are read again when they are still"
-                    .into())
-            }
-            Err(panicked) => {
-                let message = format!("the files could not be read: {panicked}");
-                self.refuse(message.clone(), String::new());
-                Err(message)
-            }
-        };
-        systemd::ready(&self.said);
-        for answer in std::mem::take(&mut self.answers) {
-            let _ = answer.send(result.clone());
-        }
-        if let Some(answers) = self.read_again.take() {
-            self.reload(None);
-            self.answers.extend(answers);
-        }
-    }
-
-    fn accept(&mut self, generation: Generation) {
-        let before = self.shared.generation();
-        if !generation.warnings.is_empty() && generation.warnings != before.warnings {
-            generation.warnings.lines().for_each(|line| warn!("{line}"));
-        }
-        let loaded = generation.loaded;
-        if generation.digest == before.digest && generation.day == before.day {
-            info!(hash = generation.digest, "the files on disk are those in force");
-            let needs_restart = generation.needs_restart(&self.first.settings);
-            self.shared.board().take_over(&before, needs_restart, Some(loaded));
-        } else {
-            self.take_over(generation, Some(loaded));
-        }
-    }
-
-    /// Another generation is in force; `read` where it was read from the disk just now.
-    fn take_over(&mut self, generation: Generation, read: Option<Timestamp>) {
-        let shared = &self.shared;
-        let before = shared.generation();
-        let needs_restart = generation.needs_restart(&self.first.settings);
-        if !needs_restart.is_empty() {
-            warn!("{} changed and holds from the next start on", needs_restart.join(", "));
-        }
-        if generation.settings_digest != before.settings_digest {
-            shared.door.pacer.renew(shared.now());
-        }
-        if let Some(stand_in) = &shared.stand_in {
-            stand_in.provide(&generation);
-        }
-        aside(|| shared.store().move_to(generation.places()));
-        shared.board().take_over(&generation, needs_restart, read);
-        let (hash, users) = (generation.digest.clone(), generation.roster.users.len());
-        let (targets, day) = (generation.settings.targets.len(), generation.day);
-        shared.generation.send_replace(Arc::new(generation));
-        info!(hash, users, targets, %day, "roster and settings are in force");
-        self.start_loops();
-    }
-
-    fn refuse(&self, message: String, text: String) {
-        let shared = &self.shared;
-        error!("{message}");
-        text.lines().for_each(|line| error!("{line}"));
-        let advice =
-            "correct the files: `rosterd check` shows the same; they are read again when they change";
-        let note = ErrorNote {
-            at: (shared.wall)(),
-            count: 1,
-            target: None,
-            message: message.clone(),
-            advice: advice.into(),
-        };
-        let mut board = shared.board();
-        board.refuse(if text.is_empty() { message } else { text });
-        board.note(note);
     }
 
     /// One line for `systemctl status`, when it has changed.

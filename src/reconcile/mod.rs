@@ -5,6 +5,7 @@
 //! same for each target alone ([`target`]). A dry run is a pass that does not call [`apply`].
 
 pub mod execute;
+pub mod schedule;
 pub mod target;
 pub mod verify;
 
