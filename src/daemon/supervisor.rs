@@ -323,6 +323,9 @@ impl Supervisor {
         if tokio::time::timeout(CUT_OFF_TIME, saving).await.is_err() {
             warn!("what passes remember is not saved: its disk does not answer");
         }
+        if signal.is_some() {
+            info!("ended");
+        }
         Ended { outcomes: self.outcomes, cut_off }
     }
 }

@@ -253,10 +253,13 @@ impl Problems {
         self.list.iter().map(|p| p.brief(hide)).collect()
     }
 
-    /// All of them, a line each with its place, without the line of the file there and without what may say who
-    /// a person is.
+    /// The errors, or where there are none the warnings: a line each with its place, without the line of the file
+    /// there and without what may say who a person is.
     pub fn brief(&self, sources: &Sources, hide: &dyn Fn(&str) -> String) -> String {
-        let ordered = self.ordered();
+        let mut ordered = self.ordered();
+        if self.has_errors() {
+            ordered.retain(|problem| !problem.warning);
+        }
         let mut lines: Vec<String> =
             ordered.iter().take(SHOWN_MAX).map(|p| p.brief_at(sources, hide)).collect();
         if ordered.len() > SHOWN_MAX {

@@ -369,7 +369,10 @@ async fn a_process_that_hangs_stops_feeding_the_watchdog() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_loop_that_hangs_stops_feeding_the_watchdog() {
     let bench = Bench::with(empty_world(), Knobs::from_toml("latency_ms = 300").unwrap()).await;
-    bench.settings(&format!("{LISTEN}pass_timeout = \"3s\"\ncall_timeout = \"1s\""), &bi(""));
+    bench.settings(
+        &format!("{LISTEN}pass_timeout = \"3s\"\ncall_timeout = \"1s\"\nattempt_timeout = \"1s\""),
+        &bi(""),
+    );
     bench.write("roster.toml", ROSTER);
     let mut systemd = Notified::at(&bench);
     let mut command = systemd.command(&bench);

@@ -386,10 +386,13 @@ async fn a_reload_is_for_the_targets_it_changes_something_for() {
 #[tokio::test(start_paused = true)]
 async fn whoever_asks_for_a_reload_is_told_what_is_wrong() {
     let (field, running) = started(&["alice"]).await;
+    // This one warns of its service, which is no mistake.
+    field.settings("interval = \"24h\"", &format!("{}{}", bi(""), research("")));
     field.write("roster.toml", "[users.x]\nroles = [\"nobody\"]\n");
     let (answer, answered) = oneshot::channel();
     running.order(Order::Reload(Some(answer))).await;
     let problem = answered.await.unwrap().expect_err("an invalid roster");
     assert!(problem.contains("unknown role `nobody`") && problem.contains("roster.toml:2"), "{problem}");
+    assert_eq!(problem.lines().count(), 1, "errors alone: {problem}");
     running.stop().await;
 }
