@@ -122,8 +122,12 @@ pub async fn connect(
     let sdk = sdk_config(target, sandbox, http, limits).await;
     let (sdk, expiry) = watched(sdk);
     let endpoint = sandbox.map(str::to_string).or_else(|| target.access.endpoint_url.clone());
-    let rates =
-        Rates { start: target.pace.clone(), ceiling: target.max_pace.clone(), unlimited: sandbox.is_some() };
+    let rates = Rates {
+        start: target.pace.clone(),
+        ceiling: target.max_pace.clone(),
+        unlimited: sandbox.is_some(),
+        epoch: door.pacer.epoch(),
+    };
     let account = match &target.service {
         Service::QuickSight { account_id, .. } => account_id.clone(),
         // The account is not in the settings; the credentials decide it.

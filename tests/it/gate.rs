@@ -277,3 +277,17 @@ async fn a_single_throttle_after_a_long_rest_is_not_the_end() {
     let again = tokio::time::Instant::now();
     call(&caller, |at| at > again - begun + Duration::from_secs(5), begun).await.unwrap();
 }
+
+/// A reload names other rates: they hold although a call of before is still under way.
+#[test]
+fn rates_of_newer_settings_are_not_made_old_by_a_call_under_way() {
+    let pacer = Pacer::new(Learned::default());
+    let old = rates(10.0);
+    let slow = pacer.gate(SCOPE, "UpdateUser", &old).rate();
+    pacer.renew(Timestamp::now());
+    assert_eq!(pacer.gate(SCOPE, "UpdateUser", &old).rate(), slow, "a call under way goes on as it was");
+    let new = Rates { epoch: pacer.epoch(), ..rates(50.0) };
+    let fast = pacer.gate(SCOPE, "UpdateUser", &new).rate();
+    assert!((fast / slow - 5.0).abs() < 1e-9, "{slow} and {fast}");
+    assert_eq!(pacer.gate(SCOPE, "UpdateUser", &old).rate(), fast, "and shares what there is then");
+}

@@ -17,6 +17,7 @@ pub mod search;
 pub mod throttles;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ pub struct Rates {
     pub ceiling: BTreeMap<String, f64>,
     /// Nothing is paced: the sandbox in the same process.
     pub unlimited: bool,
+    /// Under which settings they were named: see [`Pacer::renew`].
+    pub epoch: u64,
 }
 
 impl Rates {
@@ -66,28 +69,46 @@ impl Rates {
 pub struct Pacer {
     start: Instant,
     learned: Mutex<Learned>,
+    epoch: AtomicU64,
     gates: Mutex<HashMap<(String, &'static str), Arc<Gate>>>,
 }
 
 impl Pacer {
     /// A pacer that begins with what an earlier one learned.
     pub fn new(learned: Learned) -> Self {
-        Pacer { start: Instant::now(), learned: Mutex::new(learned), gates: Mutex::default() }
+        Pacer {
+            start: Instant::now(),
+            learned: Mutex::new(learned),
+            epoch: AtomicU64::new(0),
+            gates: Mutex::default(),
+        }
     }
 
-    /// The gate of an operation.
+    /// The gate of an operation. Calls under way from before the settings changed share the gate there is, and do
+    /// not make the one that others find.
     pub fn gate(&self, scope: &str, operation: &'static str, rates: &Rates) -> Arc<Gate> {
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
-        let gate = gates.entry((scope.to_string(), operation)).or_insert_with(|| {
-            let learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
-            let prior = learned.prior(scope, operation, rates.prior(operation), Timestamp::now());
-            let lane = Lane::new(prior, rates.ceiling(operation));
-            let state = State { lane, queue: Queue::default(), refused: None };
-            Arc::new(Gate { start: self.start, state: Mutex::new(state) })
-        });
+        let key = (scope.to_string(), operation);
+        if rates.epoch < self.epoch() {
+            return gates.get(&key).map_or_else(|| self.new_gate(&key, rates), Arc::clone);
+        }
+        let gate = gates.entry(key.clone()).or_insert_with(|| self.new_gate(&key, rates));
         // Of several targets that share a lane, each one's ceiling counts.
         gate.state().lane.cap(rates.ceiling(operation));
         Arc::clone(gate)
+    }
+
+    fn new_gate(&self, (scope, operation): &(String, &'static str), rates: &Rates) -> Arc<Gate> {
+        let learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        let prior = learned.prior(scope, operation, rates.prior(operation), Timestamp::now());
+        let lane = Lane::new(prior, rates.ceiling(operation));
+        let state = State { lane, queue: Queue::default(), refused: None };
+        Arc::new(Gate { start: self.start, state: Mutex::new(state) })
+    }
+
+    /// The settings that rates are named under now.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::SeqCst)
     }
 
     /// What there is to remember for the next process.
@@ -107,6 +128,7 @@ impl Pacer {
     pub fn renew(&self, now: Timestamp) {
         let learned = self.learned(now);
         *self.learned.lock().unwrap_or_else(PoisonError::into_inner) = learned;
+        self.epoch.fetch_add(1, Ordering::SeqCst);
         self.gates.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
