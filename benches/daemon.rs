@@ -1,7 +1,7 @@
 //! `cargo bench --bench daemon`: what the daemon costs while nothing happens, over a day, and when scraped.
 //!
-//! * `soak`: a week of passes in virtual time, three targets of 1,000 users with an edit of the roster every
-//!   hour; resident memory now and then.
+//! * `soak`: a week of passes in virtual time, three targets of 1,000 users, without and with an edit of the
+//!   roster every hour; resident memory now and then.
 //! * `idle`: the built binary between two passes: resident memory, and how often it wakes up in a minute.
 //! * `metrics`: the built binary with 50 targets: how long a scrape takes over HTTP, of 500.
 //!
@@ -30,10 +30,18 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const USERS: usize = 1_000;
 
 fn main() {
+    // A soak has a process of its own.
+    if let Some(kind) = std::env::args().find_map(|a| a.strip_prefix("--soak=").map(String::from)) {
+        return soak(kind == "edited");
+    }
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     let wants = |what: &str| wanted.is_empty() || wanted.iter().any(|w| w == what);
     if wants("soak") {
-        soak();
+        for kind in ["quiet", "edited"] {
+            let this = std::env::current_exe().expect("this program");
+            let status = Command::new(this).arg(format!("--soak={kind}")).status();
+            assert!(status.is_ok_and(|status| status.success()), "the {kind} soak");
+        }
     }
     if wants("idle") {
         idle();
@@ -43,8 +51,9 @@ fn main() {
     }
 }
 
-fn soak() {
-    println!("\na week of passes, {USERS} users on each of 3 targets\n");
+fn soak(is_edited: bool) {
+    let files = if is_edited { "an edit of the roster every hour" } else { "the files as they are" };
+    println!("\na week of passes, {USERS} users on each of 3 targets, {files}\n");
     println!("| hour | passes | resident memory, MB |\n|---:|---:|---:|");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     runtime.expect("a runtime").block_on(async {
@@ -56,8 +65,9 @@ fn soak() {
         field.write("roster.toml", &roster);
         let running = field.start();
         for hour in 1..=24 * 7 {
-            let edited = format!("{roster}\n# edited in hour {hour}\n");
-            field.write("roster.toml", &edited);
+            if is_edited {
+                field.write("roster.toml", &format!("{roster}\n# edited in hour {hour}\n"));
+            }
             tokio::time::sleep(Duration::from_secs(3600)).await;
             field.sandbox.forget_calls();
             if [1, 12, 24, 48, 72, 120, 168].contains(&hour) {
