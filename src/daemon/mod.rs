@@ -152,7 +152,8 @@ pub fn prepare(options: Options) -> Result<Daemon, StartError> {
     let door = Door::new(settings.daemon.concurrency, stopping, Learned::load(&state_dir, now));
     let mut store = Store::load(state_dir);
     store.move_to(generation.places());
-    let remembered = store.newest();
+    let mut clock = Clock::new(now, Instant::now(), store.newest());
+    let unsure = clock.read(now, Instant::now()).behind;
     let board = Board::new(&config, &generation);
     let stand_in = stand_in.map(|(stand_in, _)| stand_in);
     if let Some(stand_in) = &stand_in {
@@ -170,7 +171,8 @@ pub fn prepare(options: Options) -> Result<Daemon, StartError> {
         stop,
         orders,
         generation: tokio::sync::watch::channel(Arc::new(generation)).0,
-        clock: Mutex::new(Clock::new(now, Instant::now(), remembered)),
+        clock: Mutex::new(clock),
+        unsure: AtomicBool::new(unsure),
         jumps: AtomicU32::new(0),
         once,
         doubted: AtomicBool::new(false),

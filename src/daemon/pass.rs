@@ -81,6 +81,8 @@ pub struct Pass {
     pub tries: Arc<Mutex<Tries>>,
     /// `max_removals` does not hold this once.
     pub force_removals: bool,
+    /// Nobody knew what day it was when the files were taken.
+    pub unsure: bool,
     /// Holds true once no new call is to start.
     pub stop: watch::Receiver<bool>,
 }
@@ -127,16 +129,23 @@ impl Pass {
         };
         let read_at = now;
         let now = shared.now();
-        aside(|| {
-            shared.store().update(&self.name, &aim.target.place(), &shared.door, |memory| {
-                let made = plan.targets.first();
-                target::remember(memory, &self.name, aim.desired, &observed, made, &report, read_at);
-                memory.clocks = reconcile::clocks(&memory.clocks, &plan, &report, now);
+        // What is timed by a clock that nobody believes is not remembered.
+        if !self.is_unsure() {
+            aside(|| {
+                shared.store().update(&self.name, &aim.target.place(), &shared.door, |memory| {
+                    let made = plan.targets.first();
+                    target::remember(memory, &self.name, aim.desired, &observed, made, &report, read_at);
+                    memory.clocks = reconcile::clocks(&memory.clocks, &plan, &report, now);
+                });
             });
-        });
+        }
         let plan = plan.targets.into_iter().next().ok_or(None)?;
         let became = report.entries.iter().map(|e| (e.change.clone(), e.status)).collect();
         Ok((Planned { plan, at: read_at, became, hopeless }, report, trouble))
+    }
+
+    fn is_unsure(&self) -> bool {
+        self.unsure || self.shared.is_unsure()
     }
 
     /// Why nothing may be written just now.
@@ -144,10 +153,12 @@ impl Pass {
         // Nothing is written that cannot be recorded.
         let unrecorded = unrecorded(&self.shared.audit);
         unrecorded.or_else(|| {
-            let behind = self.shared.behind()?;
-            let message = format!("the clock is {behind:#} behind what `state_dir` remembers");
-            let advice = "set the clock; nothing is written until it is right, or for an hour";
-            Some(Trouble::new(&message, advice))
+            let advice = match self.shared.once {
+                true => "set it; if it is right, remove memory.json from `state_dir`, whose loss is harmless",
+                false => "set it; nothing is written until it is right, or for an hour",
+            };
+            let trouble = || Trouble::new("the clock started behind what `state_dir` remembers", advice);
+            self.is_unsure().then(trouble)
         })
     }
 

@@ -69,6 +69,13 @@ impl Supervisor {
 
     pub(super) fn reloaded(&mut self, read: Result<Option<Read>, JoinError>) {
         self.reading = None;
+        let is_next = |g: &Generation| g.number == self.shared.generation().number + 1;
+        if let Ok(Some(Read { generation: Ok(generation), .. })) = &read
+            && !is_next(generation)
+        {
+            // A day began meanwhile, and what was read is for the one before.
+            return self.reload(None);
+        }
         let result = match read {
             Ok(Some(Read { generation, fingerprint, roster })) => {
                 self.watch = Watch::new(fingerprint);

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+use jiff::civil::Date;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::warn;
@@ -48,6 +49,8 @@ pub struct Shared {
     pub(super) generation: tokio::sync::watch::Sender<Arc<Generation>>,
     pub(super) clock: Mutex<Clock>,
     pub(super) doubted: AtomicBool,
+    /// See [`Shared::is_unsure`].
+    pub(super) unsure: AtomicBool,
     /// Jumps that are believed.
     pub(super) jumps: AtomicU32,
     /// One pass of each target, when somebody else says so.
@@ -71,6 +74,7 @@ impl Shared {
         let reading = clock.read((self.wall)(), Instant::now());
         if let Some(off) = reading.believed {
             // Nobody reads the clock before what it has timed goes on from where it was.
+            self.jumps.fetch_add(1, Ordering::SeqCst);
             aside(|| self.store().shift(off));
             self.jumps.fetch_add(1, Ordering::SeqCst);
             warn!("the clock was off by {off:#} for an hour and is believed now: it is {}", reading.now);
@@ -92,10 +96,22 @@ impl Shared {
         reading.now
     }
 
-    /// How far the clock has been behind what is remembered, since the start.
-    pub fn behind(&self) -> Option<SignedDuration> {
-        let reading = self.reading();
-        reading.doubted.filter(|_| reading.behind).map(SignedDuration::abs)
+    /// True while nobody knows what day it is: the clock started behind what is remembered, and no files have
+    /// been in force since for the day it turned out to be. Nothing is written then.
+    pub fn is_unsure(&self) -> bool {
+        self.unsure.load(Ordering::SeqCst)
+    }
+
+    /// The files in force are for the day it is, if the clock can tell.
+    pub fn is_sure_of(&self, day: Date) {
+        if !self.reading().behind && self.generation().day == day {
+            self.unsure.store(false, Ordering::SeqCst);
+        }
+    }
+
+    /// True while the clock has been behind what is remembered, since the start.
+    pub fn is_behind(&self) -> bool {
+        self.reading().behind
     }
 
     /// How many jumps of the clock were believed so far.

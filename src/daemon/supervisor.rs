@@ -62,6 +62,8 @@ pub struct Supervisor {
     pub(super) watch: Watch,
     /// The roster that is watched: that of the files on disk, valid or not.
     pub(super) roster: Option<PathBuf>,
+    /// Audit lines being written that could not be.
+    pub(super) flushing: Option<JoinHandle<()>>,
     /// Files being looked at.
     pub(super) looking: Option<JoinHandle<Fingerprint>>,
     /// Files being read, since when, and who wants to know.
@@ -91,6 +93,7 @@ pub async fn supervise(daemon: Daemon) -> Ended {
         outcomes: BTreeMap::new(),
         watch: Watch::new(read),
         roster: Some(first.settings.daemon.roster.clone()),
+        flushing: None,
         looking: None,
         reading: None,
         reading_since: Instant::now(),
@@ -215,15 +218,17 @@ impl Supervisor {
             let is_another = today != generation.day && self.refused_day != Some(today);
             // Files that are being read are read for the day it is; if their disk answers.
             let is_read = self.reading.is_some() && self.reading_since.elapsed() < READING_MAX;
-            if is_another && !is_read && shared.behind().is_none() {
+            if is_another && !is_read && !shared.is_behind() {
                 self.another_day(&generation, today);
             }
+            shared.is_sure_of(today);
             self.start_loops();
         }
-        if shared.audit.pending() > 0 {
+        let is_flushing = self.flushing.as_ref().is_some_and(|flushing| !flushing.is_finished());
+        if shared.audit.pending() > 0 && !is_flushing {
             // There may be room again.
             let shared = Arc::clone(&shared);
-            tokio::task::spawn_blocking(move || shared.audit.ready());
+            self.flushing = Some(tokio::task::spawn_blocking(move || _ = shared.audit.ready()));
         }
         shared.board().sample((shared.wall)(), shared.door.metrics.totals());
         let late = shared.heart.late(Instant::now());

@@ -81,6 +81,8 @@ struct Course {
     since: u64,
     /// The settings that the clients were made from.
     settings_digest: String,
+    /// And those that their rates were named under.
+    epoch: u64,
 }
 
 impl Loop {
@@ -92,6 +94,8 @@ impl Loop {
         let mut due = Instant::now();
         let mut last = None;
         while let Some(asked) = self.wait(due, course.since).await {
+            // Both before the files are taken: what they say may be older, never newer.
+            let (unsure, epoch) = (self.shared.is_unsure(), self.shared.door.pacer.epoch());
             let generation = Arc::clone(&self.generations.borrow_and_update());
             let Some(target) = self.own(&generation) else { break };
             course.since = generation.since.get(&self.name).copied().unwrap_or_default();
@@ -99,6 +103,10 @@ impl Loop {
                 course.settings_digest.clone_from(&generation.settings_digest);
                 course.failures = 0;
                 *tries.lock().unwrap_or_else(PoisonError::into_inner) = Tries::default();
+                link = None;
+            }
+            if course.epoch != epoch {
+                course.epoch = epoch;
                 link = None;
             }
             let api = match link.take() {
@@ -113,7 +121,7 @@ impl Loop {
                 tries.lock().unwrap_or_else(PoisonError::into_inner).try_again(Instant::now());
             }
             let began = Instant::now();
-            let end = self.pass(&generation, api.clone(), &tries, &mut course).await;
+            let end = self.pass(&generation, api.clone(), &tries, &mut course, unsure).await;
             course.failures = match end.outcome {
                 // What takes long and comes forward is no failure.
                 PassOutcome::Timeout if end.report.count(Status::Done) > 0 => 0,
@@ -174,6 +182,7 @@ impl Loop {
         api: Api,
         tries: &Arc<Mutex<Tries>>,
         course: &mut Course,
+        unsure: bool,
     ) -> End {
         let daemon = &generation.settings.daemon;
         let (stop, stopping) = watch::channel(false);
@@ -184,6 +193,7 @@ impl Loop {
             api,
             tries: Arc::clone(tries),
             force_removals: self.bell.allows_removals(&generation.digest),
+            unsure,
             stop: stopping,
         };
         let began = Instant::now();
