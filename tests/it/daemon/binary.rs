@@ -259,6 +259,19 @@ async fn the_sandbox_of_run_is_a_whole_world() {
     finish(command).await.says("Nothing to do.");
 }
 
+/// In a container the trail goes where the logs are collected; the logs go to standard error.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_trail_can_be_standard_output() {
+    let bench = bench().await;
+    bench.settings("audit = \"-\"", &bi(""));
+    let ran = bench.run(&["run", "--once"]).await.exits(0);
+    let lines: Vec<Value> =
+        ran.out.lines().map(|l| serde_json::from_str(l).expect("a line of JSON")).collect();
+    let outcomes: Vec<_> = lines.iter().map(|l| l["outcome"].as_str().unwrap()).collect();
+    assert_eq!(outcomes, ["begun", "done"], "{}", ran.out);
+    assert!(!bench.path("state/audit.jsonl").exists() && !bench.path("-").exists());
+}
+
 /// The socket of systemd, and everything that came to it.
 struct Notified {
     socket: UnixDatagram,
