@@ -1,5 +1,5 @@
 //! Closed sets of words: one declaration gives the enum, its spelling in files, on the wire and in
-//! messages, and the list that a misspelling is compared with. And the number of a noun.
+//! messages, and the list that a misspelling is compared with. And the number of a noun, and a text in one line.
 
 /// A value written as one word of a closed set.
 pub trait Word: Copy + 'static {
@@ -17,6 +17,11 @@ pub trait Word: Copy + 'static {
 pub fn count(number: usize, noun: &str) -> String {
     let end = if noun.ends_with('s') { "es" } else { "s" };
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}{end}") }
+}
+
+/// A text in one line: nothing in it may forge lines of a log.
+pub fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// Declares an enum whose values are words.

@@ -384,7 +384,8 @@ impl Caller {
     }
 }
 
-async fn stopped(mut stop: watch::Receiver<bool>) {
+/// Waits until `stop` holds true.
+pub async fn stopped(mut stop: watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {
         // Nobody is left who could say stop.
         std::future::pending::<()>().await;

@@ -42,7 +42,7 @@ pub struct Options {
 /// Plans or reads a plan, asks, and makes the changes.
 pub async fn run(config: &Path, options: Options) -> anyhow::Result<Exit> {
     let saved = options.plan.as_deref().map(read_saved).transpose()?;
-    let sandbox = options.targets.sandbox.is_some();
+    let sandbox = options.targets.stand_in.sandbox.is_some();
     if saved.as_ref().is_some_and(|s| s.sandbox != sandbox) {
         let (made, now) = if sandbox { ("AWS", "a sandbox") } else { ("a sandbox", "AWS") };
         bail!("the plan was made on {made} and would be applied to {now}; make the plan again");

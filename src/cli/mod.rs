@@ -71,12 +71,19 @@ const LOG: &str = "error,rosterd::state=warn";
 /// A line for each pass and for each change that failed.
 const LOG_OF_RUN: &str = "warn,rosterd=info";
 
-/// What commands that look at targets share.
+/// Whether a sandbox stands in for AWS.
 #[derive(Debug, Args)]
-struct TargetOptions {
+struct SandboxOption {
     /// Use a sandbox in this process instead of AWS; its world is kept in state_dir, `fresh` starts it over
     #[arg(long, value_name = "fresh", num_args = 0..=1, require_equals = true, default_missing_value = "kept", value_parser = ["fresh", "kept"], hide_possible_values = true)]
     sandbox: Option<String>,
+}
+
+/// What commands that look at targets share.
+#[derive(Debug, Args)]
+struct TargetOptions {
+    #[command(flatten)]
+    stand_in: SandboxOption,
     /// Look at this target only; may be given several times
     #[arg(long = "target", value_name = "NAME")]
     targets: Vec<String>,

@@ -69,7 +69,7 @@ impl Pass {
         }
         // What it wants of each target is in `desired`, and of a large one it is most of the memory.
         let roster = matches!(purpose, Purpose::Somebody).then_some(roster);
-        let connection = Connection::open(&files, options.sandbox.as_deref(), intent).await?;
+        let connection = Connection::open(&files, options.stand_in.sandbox.as_deref(), intent).await?;
         let signals = Signals::listen(connection.stop.clone());
         let now = Timestamp::now();
         let spinner = spinner("reading the targets");

@@ -50,7 +50,7 @@ pub async fn run(config: &Path, options: Options) -> anyhow::Result<Exit> {
     let pending = options.detailed_exitcode && plan.ready() > 0;
     let exit = outlook(&plan).worst(if pending { Exit::Pending } else { Exit::Done });
     let expected = pass.connection.expected(&Work::of(&plan));
-    let saved = SavedPlan::new(plan, pass.now, options.targets.sandbox.is_some());
+    let saved = SavedPlan::new(plan, pass.now, options.targets.stand_in.sandbox.is_some());
     let text = match options.format {
         Format::Text => render::text(&saved.plan, expected),
         Format::Json => saved.to_json(),

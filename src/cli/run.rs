@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use super::context::KeptSandbox;
-use super::{Exit, context};
+use super::{Exit, SandboxOption, context};
 use crate::aws::client;
 use crate::daemon::status::{PassOutcome, Status};
 use crate::daemon::{self, Ended, Order, StandIn, StartError};
@@ -21,9 +21,8 @@ use crate::telemetry::http;
 
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Use a sandbox in this process instead of AWS; its world is kept in state_dir, `fresh` starts it over
-    #[arg(long, value_name = "fresh", num_args = 0..=1, require_equals = true, default_missing_value = "kept", value_parser = ["fresh", "kept"], hide_possible_values = true)]
-    sandbox: Option<String>,
+    #[command(flatten)]
+    stand_in: SandboxOption,
     /// Make one pass of every target and end, as a job of a scheduler would
     #[arg(long)]
     once: bool,
@@ -33,7 +32,7 @@ pub struct Options {
 pub async fn run(config: &Path, options: Options) -> anyhow::Result<Exit> {
     // Before anything else: a signal that nobody listens for ends the process.
     let signals = listen_for_signals()?;
-    let stand_in = match options.sandbox.as_deref() {
+    let stand_in = match options.stand_in.sandbox.as_deref() {
         None => None,
         Some(how) => {
             let (files, _) = context::read(config)?;

@@ -168,9 +168,13 @@ impl Board {
     }
 
     /// What each target's last pass planned.
-    pub fn planned(&self) -> Vec<(String, Arc<Planned>)> {
-        let cards = self.targets.iter();
-        cards.filter_map(|(name, card)| Some((name.clone(), Arc::clone(card.planned.as_ref()?)))).collect()
+    pub fn planned(&self) -> Vec<Arc<Planned>> {
+        self.targets.values().filter_map(|card| card.planned.clone()).collect()
+    }
+
+    /// What is left to do on a target.
+    pub fn drift_of(&self, target: &str) -> usize {
+        self.targets.get(target).map_or(0, |card| card.status.drift)
     }
 
     /// What went wrong last, newest first.

@@ -164,11 +164,10 @@ impl Generation {
     /// Keys that differ from those the process was started with and that only a restart changes.
     pub fn needs_restart(&self, first: &Settings) -> Vec<String> {
         let (now, then) = (&self.settings.daemon, &first.daemon);
-        let same = |a: &PathBuf, b: &PathBuf| a == b;
         [
             ("daemon.listen", now.listen == then.listen),
-            ("daemon.state_dir", same(&now.state_dir, &then.state_dir)),
-            ("daemon.audit", same(&now.audit, &then.audit)),
+            ("daemon.state_dir", now.state_dir == then.state_dir),
+            ("daemon.audit", now.audit == then.audit),
             ("daemon.concurrency", now.concurrency == then.concurrency),
         ]
         .into_iter()

@@ -124,8 +124,6 @@ pub struct Daemon {
     pub orders: mpsc::Receiver<Order>,
     /// The files as they were when read.
     pub read: Fingerprint,
-    /// Only one pass of each target.
-    pub once: bool,
 }
 
 /// Orders that may wait.
@@ -184,7 +182,7 @@ pub fn prepare(options: Options) -> Result<Daemon, StartError> {
         wall,
         _lock: lock,
     };
-    Ok(Daemon { shared: Arc::new(shared), orders: ordered, read, once })
+    Ok(Daemon { shared: Arc::new(shared), orders: ordered, read })
 }
 
 /// The folder a stand-in's own files are in, beside those of AWS.

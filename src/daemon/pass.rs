@@ -23,6 +23,7 @@ use crate::reconcile::{self, Aim, Progress, Report, Status, target};
 use crate::state::Memory;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::people;
+use crate::word::one_line;
 
 /// How a pass ended.
 #[derive(Debug)]
@@ -60,7 +61,7 @@ impl Trouble {
 
     fn of(failure: &Failure) -> Self {
         Trouble {
-            message: people::one_line(&people::hide_addresses(&failure.what())),
+            message: one_line(&people::hide_addresses(&failure.what())),
             advice: failure.advice(),
             credentials: failure.class == Class::Credentials,
         }

@@ -51,7 +51,7 @@ impl Supervisor {
 
     /// Has the files read aside; whoever asks meanwhile has them read once more.
     pub(super) fn reload(&mut self, answer: Option<Answer>) {
-        if self.once {
+        if self.shared.once {
             answer.map(|answer| answer.send(Err("one pass is made, with the files as they were".into())));
         } else if self.reading.is_some() {
             self.read_again.get_or_insert_default().extend(answer);

@@ -134,11 +134,6 @@ impl Shared {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is left to do on a target.
-    pub(super) fn drift_of(&self, target: &str) -> usize {
-        self.board().targets().iter().find(|t| t.name == target).map_or(0, |t| t.drift)
-    }
-
     /// A pass has ended.
     pub(super) fn passed(&self) {
         if let Some(Err(error)) = aside(|| self.stand_in.as_ref().map(|s| s.save())) {
@@ -191,7 +186,7 @@ impl Shared {
     pub fn plans(&self, most: usize) -> PlanView {
         let show_people = self.generation().settings.show_people;
         let planned = self.board().planned();
-        let targets = planned.iter().map(|(_, planned)| planned.view(show_people, most)).collect();
+        let targets = planned.iter().map(|planned| planned.view(show_people, most)).collect();
         PlanView { format_version: FORMAT_VERSION, show_people, targets }
     }
 }

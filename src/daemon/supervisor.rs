@@ -18,7 +18,6 @@ use super::status::{PassOutcome, TargetState};
 use super::target::{Bell, Loop};
 use super::watch::{Fingerprint, Watch};
 use super::{Daemon, Order, Shared, systemd};
-use crate::word::Word as _;
 
 /// How often files, day and watchdog are looked after.
 const TICK: Duration = Duration::from_secs(3);
@@ -52,7 +51,6 @@ pub struct Running {
 /// Starts, asks, looks after and ends the loops.
 pub struct Supervisor {
     pub(super) shared: Arc<Shared>,
-    pub(super) once: bool,
     pub(super) loops: JoinSet<Option<PassOutcome>>,
     /// The loops that run, by the id of their task.
     pub(super) running: HashMap<Id, Running>,
@@ -82,11 +80,10 @@ pub struct Supervisor {
 
 /// Runs until it is told to stop, or with `once` until every target had its pass.
 pub async fn supervise(daemon: Daemon) -> Ended {
-    let Daemon { shared, mut orders, read, once } = daemon;
+    let Daemon { shared, mut orders, read } = daemon;
     let first = shared.generation();
     let mut supervisor = Supervisor {
         shared,
-        once,
         loops: JoinSet::new(),
         running: HashMap::new(),
         paused_until: Instant::now(),
@@ -105,7 +102,7 @@ pub async fn supervise(daemon: Daemon) -> Ended {
         late: None,
     };
     supervisor.start_loops();
-    if !once {
+    if !supervisor.shared.once {
         systemd::ready("starting");
     }
     let stopped_by = supervisor.until_stopped(&mut orders).await;
@@ -139,7 +136,7 @@ impl Supervisor {
                 },
                 Some(ended) = self.loops.join_next_with_id() => {
                     self.reap(ended);
-                    if self.once && self.loops.is_empty() {
+                    if self.shared.once && self.loops.is_empty() {
                         return None;
                     }
                 }
@@ -162,8 +159,7 @@ impl Supervisor {
             if self.running.values().any(|r| r.name == *name || r.place == place) {
                 continue;
             }
-            let outcomes: Vec<&str> = PassOutcome::ALL.iter().map(|outcome| outcome.word()).collect();
-            self.shared.door.metrics.expect(name, &outcomes);
+            self.shared.door.metrics.expect(name);
             let bell = Arc::new(Bell::default());
             let of = Loop {
                 shared: Arc::clone(&self.shared),
@@ -171,7 +167,6 @@ impl Supervisor {
                 place: place.clone(),
                 generations: self.shared.generation.subscribe(),
                 bell: Arc::clone(&bell),
-                once: self.once,
             };
             let id = self.loops.spawn(of.run()).id();
             self.outcomes.insert(name.clone(), None);
@@ -191,7 +186,7 @@ impl Supervisor {
                 self.paused_until = Instant::now() + PAUSE_AFTER_BREAK;
             }
         }
-        if !self.once {
+        if !self.shared.once {
             self.start_loops();
         }
     }
@@ -208,7 +203,7 @@ impl Supervisor {
     fn tick(&mut self) {
         let shared = Arc::clone(&self.shared);
         let today = day_of(shared.now());
-        if !self.once {
+        if !self.shared.once {
             if self.looking.is_none() && self.reading.is_none() {
                 let (config, roster) = (shared.config.clone(), self.roster.clone());
                 let look = move || Fingerprint::of(&config, roster.as_deref());
@@ -240,7 +235,7 @@ impl Supervisor {
             Some(_) => {}
         }
         self.late = late;
-        if !self.once {
+        if !self.shared.once {
             self.say();
         }
     }

@@ -17,6 +17,7 @@ use super::generation::Generation;
 use super::pass::{End, Pass, Trouble};
 use super::schedule::Rhythm;
 use super::status::{PaceLine, PassOutcome};
+use crate::aws::call;
 use crate::aws::client::{self, Api};
 use crate::config::Target;
 use crate::reconcile::{Report, Status};
@@ -63,8 +64,6 @@ pub struct Loop {
     pub generations: watch::Receiver<Arc<Generation>>,
     /// Asks for a pass.
     pub bell: Arc<Bell>,
-    /// Ends after one pass.
-    pub once: bool,
 }
 
 /// Passes in a row that newer files may stop: one of a target whose roster changes all the time has to end, too.
@@ -135,7 +134,7 @@ impl Loop {
             if !end.trouble.as_ref().is_some_and(|t| t.credentials) {
                 link = Some(api);
             }
-            if self.once || self.shared.is_stopping() {
+            if self.shared.once || self.shared.is_stopping() {
                 break;
             }
             let daemon = &generation.settings.daemon;
@@ -155,11 +154,10 @@ impl Loop {
     /// Waits for the next pass: true when somebody or a newer roster asks for it, nothing when there is none.
     async fn wait(&mut self, due: Instant, since: u64) -> Option<bool> {
         self.shared.heart.beat(&self.name, due);
-        let mut stop = self.shared.stop.subscribe();
         loop {
             tokio::select! {
                 biased;
-                () = stops(&mut stop) => return None,
+                () = call::stopped(self.shared.stop.subscribe()) => return None,
                 changed = self.generations.changed() => {
                     changed.ok()?;
                     let generation = Arc::clone(&self.generations.borrow_and_update());
@@ -208,7 +206,6 @@ impl Loop {
         let (mut newer, mut is_late) = (self.generations.clone(), false);
         let stopped = std::mem::take(&mut course.stopped);
         let may_be_stopped = stopped < STOPPED_MAX;
-        let mut rosterd_stops = self.shared.stop.subscribe();
         loop {
             tokio::select! {
                 ended = &mut pass => {
@@ -222,13 +219,14 @@ impl Loop {
                 }
                 Ok(()) = newer.changed() => {
                     let now = newer.borrow_and_update();
-                    let is_other = now.since.get(&self.name) != Some(&course.since) || self.own(&now).is_none();
-                    if is_other && (may_be_stopped || self.own(&now).is_none()) {
+                    let is_gone = self.own(&now).is_none();
+                    let is_other = now.since.get(&self.name) != Some(&course.since);
+                    if is_gone || (is_other && may_be_stopped) {
                         course.stopped = stopped + 1;
                         stop.send_replace(true);
                     }
                 }
-                () = stops(&mut rosterd_stops), if !*stop.borrow() => { stop.send_replace(true); }
+                () = call::stopped(self.shared.stop.subscribe()), if !*stop.borrow() => { stop.send_replace(true); }
                 () = tokio::time::sleep_until(timeout), if !is_late => {
                     is_late = true;
                     stop.send_replace(true);
@@ -245,7 +243,7 @@ impl Loop {
     fn record(&self, end: &End, api: &Api, failures: u32) {
         let shared = &self.shared;
         let took = end.took;
-        shared.door.metrics.pass(&self.name, end.outcome.word(), took);
+        shared.door.metrics.pass(&self.name, end.outcome, took);
         let service = api.caller().service().word();
         let attempts = shared.door.metrics.attempts();
         let rates = api.caller().rates().into_iter().map(|(operation, rate)| {
@@ -270,7 +268,7 @@ impl Loop {
         let (made, failed, took_ms) =
             (count(Status::Done), count(Status::Failed), end.took.as_millis() as u64);
         let (target_name, outcome) = (self.name.as_str(), end.outcome.word());
-        let drift = self.shared.drift_of(target_name);
+        let drift = self.shared.board().drift_of(target_name);
         match &end.trouble {
             Some(Trouble { message, advice, .. }) => {
                 warn!(target_name, outcome, made, failed, took_ms, failures, "pass: {message}; {advice}");
@@ -284,13 +282,6 @@ impl Loop {
         let wait = SignedDuration::try_from(due.saturating_duration_since(Instant::now()));
         let at = (self.shared.wall)().checked_add(wait.unwrap_or_default());
         self.shared.board().expect(&self.name, at.unwrap_or(Timestamp::MAX));
-    }
-}
-
-/// Waits until rosterd stops.
-async fn stops(stop: &mut watch::Receiver<bool>) {
-    if stop.wait_for(|stop| *stop).await.is_err() {
-        std::future::pending::<()>().await;
     }
 }
 

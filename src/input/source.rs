@@ -13,6 +13,9 @@ use sha2::{Digest as _, Sha256};
 /// A larger file is refused before it is read: 64 MiB holds about 300,000 users.
 pub const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// What stands for something that is not shown.
+pub const HIDDEN: &str = "(hidden)";
+
 /// More problems than this are counted, not shown.
 const SHOWN_MAX: usize = 100;
 
@@ -184,10 +187,10 @@ impl Problem {
     fn brief(&self, hide: &dyn Fn(&str) -> String) -> String {
         let mut message = self.message.clone();
         for private in self.private.iter().filter(|p| !p.is_empty()) {
-            message = message.replace(private.as_str(), "(hidden)");
+            message = message.replace(private.as_str(), HIDDEN);
         }
         let help = self.help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
-        format!("{}{help}", hide(&message)).chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+        crate::word::one_line(&format!("{}{help}", hide(&message)))
     }
 
     fn brief_at(&self, sources: &Sources, hide: &dyn Fn(&str) -> String) -> String {

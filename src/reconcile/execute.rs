@@ -161,12 +161,11 @@ impl<'a> Run<'a> {
 
     async fn one(&self, at: usize, change: &Change, made: Made) -> Ended {
         let api = self.api.traced();
-        let mut record = Record { audit: self.audit, api: &api, line: None };
-        record.line = Some(Line::of(&self.target.target, change, self.plan_hash, Timestamp::now()));
+        let line = Line::of(&self.target.target, change, self.plan_hash, Timestamp::now());
+        let mut record = Record { audit: self.audit, api: &api, line, ended: false };
         let result = service::apply(&api, &change.action, &made).await;
-        let not_started =
-            Ended { at, status: Status::NotStarted, note: None, class: None, outcome: Outcome::default() };
-        let Some(mut line) = record.line.take() else { return not_started };
+        record.ended = true;
+        let line = &mut record.line;
         line.time = Timestamp::now();
         line.request_ids = api.request_ids();
         line.outcome = "failed";
@@ -182,7 +181,8 @@ impl<'a> Run<'a> {
                     && line.request_ids.is_empty()
                     && !failure.uncertain =>
             {
-                return not_started;
+                let (status, outcome) = (Status::NotStarted, Outcome::default());
+                return Ended { at, status, note: None, class: None, outcome };
             }
             Some(Err(failure)) => {
                 class = Some(failure.class);
@@ -204,7 +204,7 @@ impl<'a> Run<'a> {
             None => (Status::Failed, Some("the change is for another service".into()), Outcome::default()),
         };
         line.note.clone_from(&note);
-        match self.audit.write(&line) {
+        match self.audit.write(line) {
             Ok(()) => Ended { at, status, note, class, outcome },
             Err(error) => {
                 let (user, kind) = (people::stand_in(change), change.kind.to_string());
@@ -232,17 +232,21 @@ fn removals(changes: &[&Change]) -> Vec<Field> {
 struct Record<'a> {
     audit: &'a Audit,
     api: &'a Api,
-    line: Option<Line<'a>>,
+    line: Line<'a>,
+    ended: bool,
 }
 
 impl Drop for Record<'_> {
     fn drop(&mut self) {
-        let Some(mut line) = self.line.take().filter(|_| self.api.caller().has_sent()) else { return };
+        if self.ended || !self.api.caller().has_sent() {
+            return;
+        }
+        let line = &mut self.line;
         line.time = Timestamp::now();
         line.request_ids = self.api.request_ids();
         line.outcome = "unknown";
         line.note = Some("cut off before the answer came; the next pass looks".into());
-        if let Err(error) = self.audit.write(&line) {
+        if let Err(error) = self.audit.write(line) {
             error!("a call that was cut off is not recorded: {error}");
         }
     }

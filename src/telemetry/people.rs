@@ -8,10 +8,9 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
+pub use crate::input::source::HIDDEN;
 use crate::plan::{Change, Subject};
-
-/// What stands for something that is not shown.
-pub const HIDDEN: &str = "(hidden)";
+use crate::word::one_line;
 
 /// The fields of changes that say who a person is.
 const PERSONAL: &[&str] = &["email", "first_name", "last_name", "user_name", "identity", "external_login"];
@@ -25,11 +24,6 @@ static NAMED_IN_ARN: LazyLock<Regex> = LazyLock::new(|| {
     let pattern = r#"(:assumed-role/[^\s"'`/]+/|:federated-user/|:user/(?:[^\s"'`/]+/)*)([^\s"'`<>(),;/]+)"#;
     Regex::new(pattern).expect("the pattern is valid")
 });
-
-/// A text of one line: nothing that a service sends may forge lines of a log.
-pub fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
 
 /// A text without addresses, and without those that ARNs name.
 pub fn hide_addresses(text: &str) -> String {

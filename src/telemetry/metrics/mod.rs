@@ -14,6 +14,7 @@ use prometheus::core::Collector as _;
 use prometheus::proto::Metric;
 use prometheus::{HistogramVec, IntCounterVec, Registry};
 
+use crate::daemon::status::PassOutcome;
 use crate::plan::Kind;
 use crate::reconcile::Status;
 use crate::service::ServiceKind;
@@ -78,9 +79,9 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Begins the counters of a target at zero: the first failure is an increase, too.
-    pub fn expect(&self, target: &str, outcomes: &[&str]) {
-        for outcome in outcomes {
-            self.passes.with_label_values(&[target, outcome]);
+    pub fn expect(&self, target: &str) {
+        for outcome in PassOutcome::ALL {
+            self.passes.with_label_values(&[target, outcome.word()]);
         }
         for kind in Kind::ALL {
             for status in [Status::Done, Status::Failed] {
@@ -118,8 +119,8 @@ impl Metrics {
     }
 
     /// Counts a pass.
-    pub fn pass(&self, target: &str, outcome: &str, took: Duration) {
-        self.passes.with_label_values(&[target, outcome]).inc();
+    pub fn pass(&self, target: &str, outcome: PassOutcome, took: Duration) {
+        self.passes.with_label_values(&[target, outcome.word()]).inc();
         self.pass_duration.with_label_values(&[target]).observe(took.as_secs_f64());
     }
 
